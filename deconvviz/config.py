@@ -1,0 +1,171 @@
+"""One experiment, one flat TOML file, checked before anything runs.
+
+The defaults are the classic program's, so `RunConfig()` equals `configs/classic.toml`. A file and
+the command line's `--set KEY=VALUE` are laid over them, and every mistake is told at once. The
+resolved record is saved with the run, so that a run says by itself what it was.
+"""
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from deconvviz.errors import ConfigError
+
+Positive = Annotated[int, Field(ge=1)]
+Rules = Literal["deconvnet", "classic"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DataConfig(_Section):
+    """Which images, and how they become the network's input."""
+
+    name: Literal["cifar10", "photos", "folder"] = "cifar10"
+    dir: Path | None = None  # cifar10: where TFDS keeps it; folder: the directory of class directories
+    size: Positive = 32  # photos and folder: every image becomes size x size pixels
+    crop: Positive | None = 24  # the network sees the central crop x crop pixels
+    preprocess: Literal["standardize", "signed", "unit", "raw"] = "standardize"
+    random_crop: bool = False  # training crops fall anywhere, not only at the centre
+    flip: bool = False  # training images are mirrored left-right half the time
+    skip_broken: bool = False  # folder: leave out unreadable images, and count them
+
+    @model_validator(mode="after")
+    def _fits(self) -> "DataConfig":
+        size = 32 if self.name == "cifar10" else self.size
+        if self.crop is not None and self.crop > size:
+            raise ValueError(f"crop is {self.crop} but the images are only {size} pixels wide")
+        if self.name == "folder" and self.dir is None:
+            raise ValueError("name = 'folder' needs dir, the directory of class directories")
+        return self
+
+
+class ModelConfig(_Section):
+    """Which network is built, and how its weights begin."""
+
+    name: Literal["classic"] = "classic"
+    init_std: Annotated[float, Field(gt=0)] = 0.1  # of the truncated normal, every kernel
+    init_bias: float = 0.1
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # before the last convolution
+
+
+class TrainConfig(_Section):
+    """How long, how fast, and how often to report; steps count batches."""
+
+    steps: Positive = 15_000
+    batch_size: Positive = 128
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    l2: Annotated[float, Field(ge=0)] = 1.0  # times the kernels' sum of squares over 2, added to the sum over the batch
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    report_every: Positive = 200
+    evaluate_every: Positive = 1_000
+    checkpoint_every: Positive = 200
+
+
+class PicturesConfig(_Section):
+    """The stitched rows that training writes: the same images at every picture step."""
+
+    every: Positive = 500
+    images: Annotated[int, Field(ge=1, le=64)] = 8
+    layers: tuple[str, ...] = ("pool1", "pool2")
+    rules: Rules = "deconvnet"
+    # The value shown as full black or white, one a layer, the same at all steps; None scales each
+    # panel by its own largest value.
+    scale: tuple[Annotated[float, Field(gt=0)], ...] | None = None
+
+    @model_validator(mode="after")
+    def _one_scale_a_layer(self) -> "PicturesConfig":
+        if self.scale is not None and self.rules == "classic":
+            raise ValueError("scale goes with rules = 'deconvnet': classic shows a row by its own range")
+        if self.scale is not None and len(self.scale) != len(self.layers):
+            raise ValueError(f"scale has {len(self.scale)} values for {len(self.layers)} layers")
+        return self
+
+
+class RunConfig(_Section):
+    """All that decides a training run."""
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    pictures: PicturesConfig = PicturesConfig()
+
+
+def load_config(path: Path | None = None, overrides: Iterable[str] = ()) -> RunConfig:
+    """Read a configuration, lay overrides over it and check the whole.
+
+    Args:
+        path: a TOML file; None takes the defaults, the classic program.
+        overrides: `section.key=value` strings, the value in TOML or a bare word.
+
+    Returns:
+        The resolved, frozen record.
+
+    Raises:
+        ConfigError: for a file that cannot be read and for every unknown key and impossible value,
+            all of them in one message.
+    """
+    source = str(path) if path else "the defaults"
+    tree = _read(path) if path else {}
+    for override in overrides:
+        _lay(tree, override)
+    try:
+        return RunConfig.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, source)) from None
+
+
+def to_toml(config: RunConfig) -> str:
+    """Write a configuration as TOML that `load_config` reads back to an equal record."""
+    return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"There is no configuration file {path}. Give the path of a TOML file, such as configs/classic.toml.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The configuration file {path} cannot be read: {error}.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"The configuration file {path} is not TOML: {error}.") from None
+
+
+def _lay(tree: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    section, dot, name = key.strip().partition(".")
+    if not (equals and dot and section and name):
+        raise ConfigError(f"--set got {override!r}; it takes SECTION.KEY=VALUE, such as train.steps=500.")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()  # a bare word, such as data.name=photos
+    if not isinstance(tree.setdefault(section, {}), dict):
+        raise ConfigError(f"--set got {override!r}, but {section} is a value, not a section.")
+    tree[section][name] = value
+
+
+def _explain(error: ValidationError, source: str) -> str:
+    lines = []
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"  {where}: there is no such key; {_allowed(problem['loc'])}")
+        else:
+            what = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"  {where}: {what}, received {problem['input']!r}" if problem["type"] != "value_error" else f"  {where}: {what}")
+    return f"The configuration ({source}) cannot be used:\n" + "\n".join(lines)
+
+
+def _allowed(location: tuple[int | str, ...]) -> str:
+    fields = RunConfig.model_fields
+    for part in location[:-1]:
+        annotation = fields[str(part)].annotation
+        assert annotation is not None
+        fields = annotation.model_fields
+    return "allowed are " + ", ".join(fields)
