@@ -27,9 +27,13 @@ class DataConfig(_Section):
     """Which images, and how they become the network's input."""
 
     name: Literal["cifar10", "photos", "folder"] = "cifar10"
-    dir: Path | None = None  # cifar10: where TFDS keeps it; folder: the directory of class directories
+    dir: Path | None = (
+        None  # cifar10: where TFDS keeps it; folder: the directory of class directories
+    )
     size: Positive = 32  # photos and folder: every image becomes size x size pixels
-    crop: Positive | None = 24  # the network sees the central crop x crop pixels
+    crop: Annotated[int, Field(ge=0)] = (
+        24  # the network sees the central crop x crop pixels; 0: all
+    )
     preprocess: Literal["standardize", "signed", "unit", "raw"] = "standardize"
     random_crop: bool = False  # training crops fall anywhere, not only at the centre
     flip: bool = False  # training images are mirrored left-right half the time
@@ -38,7 +42,7 @@ class DataConfig(_Section):
     @model_validator(mode="after")
     def _fits(self) -> "DataConfig":
         size = 32 if self.name == "cifar10" else self.size
-        if self.crop is not None and self.crop > size:
+        if self.crop > size:
             raise ValueError(f"crop is {self.crop} but the images are only {size} pixels wide")
         if self.name == "folder" and self.dir is None:
             raise ValueError("name = 'folder' needs dir, the directory of class directories")
@@ -60,7 +64,9 @@ class TrainConfig(_Section):
     steps: Positive = 15_000
     batch_size: Positive = 128
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
-    l2: Annotated[float, Field(ge=0)] = 1.0  # times the kernels' sum of squares over 2, added to the sum over the batch
+    l2: Annotated[float, Field(ge=0)] = (
+        1.0  # times the kernels' sum of squares over 2, added to the sum over the batch
+    )
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     report_every: Positive = 200
     evaluate_every: Positive = 1_000
@@ -81,7 +87,9 @@ class PicturesConfig(_Section):
     @model_validator(mode="after")
     def _one_scale_a_layer(self) -> "PicturesConfig":
         if self.scale is not None and self.rules == "classic":
-            raise ValueError("scale goes with rules = 'deconvnet': classic shows a row by its own range")
+            raise ValueError(
+                "scale goes with rules = 'deconvnet': classic shows a row by its own range"
+            )
         if self.scale is not None and len(self.scale) != len(self.layers):
             raise ValueError(f"scale has {len(self.scale)} values for {len(self.layers)} layers")
         return self
@@ -129,7 +137,9 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"There is no configuration file {path}. Give the path of a TOML file, such as configs/classic.toml.") from None
+        raise ConfigError(
+            f"There is no configuration file {path}. Give the path of a TOML file, such as configs/classic.toml."
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"The configuration file {path} cannot be read: {error}.") from None
     except tomllib.TOMLDecodeError as error:
@@ -140,7 +150,9 @@ def _lay(tree: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     section, dot, name = key.strip().partition(".")
     if not (equals and dot and section and name):
-        raise ConfigError(f"--set got {override!r}; it takes SECTION.KEY=VALUE, such as train.steps=500.")
+        raise ConfigError(
+            f"--set got {override!r}; it takes SECTION.KEY=VALUE, such as train.steps=500."
+        )
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -158,7 +170,11 @@ def _explain(error: ValidationError, source: str) -> str:
             lines.append(f"  {where}: there is no such key; {_allowed(problem['loc'])}")
         else:
             what = problem["msg"].removeprefix("Value error, ")
-            lines.append(f"  {where}: {what}, received {problem['input']!r}" if problem["type"] != "value_error" else f"  {where}: {what}")
+            lines.append(
+                f"  {where}: {what}, received {problem['input']!r}"
+                if problem["type"] != "value_error"
+                else f"  {where}: {what}"
+            )
     return f"The configuration ({source}) cannot be used:\n" + "\n".join(lines)
 
 
