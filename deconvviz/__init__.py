@@ -1,3 +1,40 @@
-"""See what the layers of a Keras CNN have learnt, by running their activations back to pixels."""
+"""See what the layers of a Keras CNN have learnt, by running their activations back to pixels.
+
+The names below load TensorFlow when they are first used, so that `import deconvviz` and
+`deconvviz --help` answer at once.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from deconvviz.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    DeconvvizError,
+    UnsupportedLayerError,
+)
+
+if TYPE_CHECKING:
+    from deconvviz.deconv.deconvnet import Deconvnet
+    from deconvviz.models.files import load_model
 
 __version__ = "0.1.0.dev0"
+
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "Deconvnet",
+    "DeconvvizError",
+    "UnsupportedLayerError",
+    "load_model",
+]
+
+_HOMES = {"Deconvnet": "deconvviz.deconv.deconvnet", "load_model": "deconvviz.models.files"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'deconvviz' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

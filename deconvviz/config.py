@@ -138,7 +138,8 @@ def _read(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(
-            f"There is no configuration file {path}. Give the path of a TOML file, such as configs/classic.toml."
+            f"There is no configuration file {path}. "
+            "Give the path of a TOML file, such as configs/classic.toml."
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"The configuration file {path} cannot be read: {error}.") from None

@@ -1,0 +1,273 @@
+"""`Deconvnet`: a trained model, and a method to run its activations back to pixels."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from deconvviz.deconv.graph import Step, flatten
+from deconvviz.deconv.project import project
+from deconvviz.deconv.rules import METHODS, Rules, rule_for
+from deconvviz.deconv.start import start_signal
+from deconvviz.deconv.trace import Trace, first_not_finite, trace
+from deconvviz.errors import DataError, DeconvvizError, UnsupportedLayerError
+
+Images = npt.NDArray[np.float32]
+
+_BATCH = 128  # images that are in memory at once, with all their activations
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """One layer that can be reconstructed from, or the reason why it cannot.
+
+    Attributes:
+        path: its name, behind the names of the models that it is nested in.
+        kind: its class.
+        output_shape: without the batch; None where a size is open.
+        rule: the name of the rule that reverses it, or None.
+        reason: where there is no rule, why.
+    """
+
+    path: str
+    kind: str
+    output_shape: tuple[int | None, ...]
+    rule: str | None
+    reason: str | None = None
+
+
+class Deconvnet:
+    """Run a trained CNN's activations back to pixel space.
+
+    Args:
+        model: a built Sequential or Functional Keras 3 model. It is used, never changed.
+        rules: "deconvnet" (Zeiler & Fergus 2013), "guided" (Springenberg et al. 2014),
+            "gradient" (Simonyan et al. 2013), "classic" (the TF1 program), or a table of one's
+            own from layer class to rule (`deconvviz.deconv.rules`).
+
+    Example:
+        >>> net = deconvviz.Deconvnet(model)
+        >>> maps = net.reconstruct(images, layer="conv2", feature=17, at="max")
+
+    References:
+        Zeiler & Fergus 2013, "Visualizing and Understanding Convolutional Networks", Section 2.1.
+    """
+
+    def __init__(self, model: keras.Model, rules: str | Rules = "deconvnet") -> None:
+        if not isinstance(rules, Mapping) and rules not in METHODS:
+            raise DeconvvizError(
+                f"There are no rules called {rules!r}. Allowed are {', '.join(METHODS)}, or a "
+                "table from layer class to rule."
+            )
+        self.model = model
+        self.rules: Rules = rules if isinstance(rules, Mapping) else METHODS[rules]
+        self._graph = flatten(model)
+        self._trace = tf.function(self._traced, autograph=False, reduce_retracing=True)
+        self._project = tf.function(self._projected, autograph=False, reduce_retracing=True)
+
+    @property
+    def layers(self) -> tuple[LayerInfo, ...]:
+        """Every layer of the model, nested ones too, in the order in which they run."""
+        infos = {}
+        for step in self._graph.steps:
+            rule, reason = self._rule(step)
+            known = infos.get(step.path)
+            if known is not None:  # the layer's fused activation: both must have a rule
+                reason = known.reason or reason
+                rule = None if reason else f"{known.rule}, {rule}"
+            shape = self._graph.shapes[self._graph.targets[step.path]]
+            kind = known.kind if known else type(step.operation).__name__
+            infos[step.path] = LayerInfo(step.path, kind, shape, rule, reason)
+        return tuple(infos.values())
+
+    def reconstruct(
+        self,
+        images: Images | tuple[Images, ...],
+        layer: str,
+        feature: int | npt.ArrayLike | None = None,
+        at: str | tuple[int, int] | npt.ArrayLike | None = None,
+        start: str = "activation",
+    ) -> Any:
+        """Run activations of a layer back to pixels.
+
+        Args:
+            images: `[n, H, W, C]` in network-input space; a tuple for a model of several inputs.
+            layer: a layer's name, or its path through nested models, "block/conv1". The way back
+                starts at its output, after its fused activation.
+            feature: what is fed in: None the whole layer, an int that feature map, an int array
+                `[n]` one map for each image. For a layer without spatial axes, the unit.
+            at: None the whole map, "max" its strongest unit in each image, `(y, x)` or an int
+                array `[n, 2]` that unit.
+            start: "activation" feeds the activations themselves, "one" feeds 1 in their place.
+
+        Returns:
+            Signed float32 of the images' shape (a tuple for several inputs).
+
+        Raises:
+            DataError: for images of a wrong shape, or that lead to activations not finite.
+            DeconvvizError: for a layer, a feature or a place that does not exist.
+            UnsupportedLayerError: for a layer on the way that the rules do not define.
+        """
+        inputs = self._inputs(images)
+        target = self._target(layer)
+        self._require_rules(layer)
+        count = len(inputs[0])
+        features = _features(feature, count, target, layer)
+        places = _places(at, features, count, target, layer)
+        if start not in ("activation", "one"):
+            raise DeconvvizError(f"start got {start!r}; allowed are 'activation' and 'one'.")
+        parts = []
+        for first in range(0, count, _BATCH):
+            batch = slice(first, first + _BATCH)
+            traced = self.trace(tuple(x[batch] for x in inputs), layer)
+            signal = start_signal(
+                traced.activation,
+                None if features is None else tf.constant(features[batch]),
+                places if places is None or isinstance(places, str) else tf.constant(places[batch]),
+                start,
+            )
+            parts.append(self.project(traced, signal))
+        if isinstance(images, tuple):
+            return tuple(np.concatenate(maps) for maps in zip(*parts, strict=True))
+        return np.concatenate(parts) if parts else np.zeros_like(inputs[0])
+
+    def trace(self, images: Images | tuple[Images, ...], layer: str) -> Trace:
+        """Run one batch forward to a layer, and keep the activations and the switches.
+
+        Args:
+            images: as `reconstruct` takes them; all of them are in memory at once.
+            layer: the layer's path.
+
+        Returns:
+            The trace, for `project`. `dataclasses.replace(trace, switches=...)` projects through
+            another image's switches.
+
+        Raises:
+            DataError: where an activation is not finite; it names the first layer that made one.
+        """
+        self._target(layer)
+        activation, values, switches, broken = self._trace(self._inputs(images), layer)
+        traced = Trace(layer, activation, values, switches)
+        steps = self._graph.below(self._graph.targets[layer])
+        if (place := int(broken)) < len(steps):
+            raise DataError(
+                f"Layer {steps[place].path!r} gives values that are not finite (NaN or infinite) "
+                "for these images, so no picture would mean anything. Check that the images are "
+                "finite, that their preprocessing is the model's, and the model's weights."
+            )
+        return traced
+
+    def project(self, traced: Trace, signal: npt.ArrayLike | tf.Tensor) -> Any:
+        """Run a signal at a traced layer's output back to pixels.
+
+        Args:
+            traced: from `trace`.
+            signal: of the activation's shape: any start signal.
+
+        Returns:
+            Signed float32 of the images' shape (a tuple for several inputs).
+        """
+        signal = tf.convert_to_tensor(signal, traced.activation.dtype)
+        maps = self._project(traced.values, traced.switches, signal, traced.layer)
+        arrays = tuple(np.asarray(part, np.float32) for part in maps)
+        return arrays if len(arrays) > 1 else arrays[0]
+
+    def _traced(self, inputs: tuple[tf.Tensor, ...], layer: str) -> tuple[Any, ...]:
+        traced = trace(self._graph, inputs, layer)
+        broken = first_not_finite(self._graph, traced)
+        return traced.activation, traced.values, traced.switches, broken
+
+    def _projected(
+        self, values: dict[int, tf.Tensor], switches: dict[str, tf.Tensor], signal: Any, layer: str
+    ) -> tuple[tf.Tensor, ...]:
+        activation = values[self._graph.targets[layer]]
+        return project(self._graph, Trace(layer, activation, values, switches), signal, self.rules)
+
+    def _rule(self, step: Step) -> tuple[str | None, str | None]:
+        try:
+            return rule_for(step, self.rules).__name__, None
+        except UnsupportedLayerError as error:
+            return None, str(error)
+
+    def _require_rules(self, layer: str) -> None:
+        for step in reversed(self._graph.below(self._graph.targets[layer])):
+            rule_for(step, self.rules)
+
+    def _target(self, layer: str) -> tuple[int | None, ...]:
+        if layer not in self._graph.targets:
+            raise DeconvvizError(
+                f"The model has no layer {layer!r}. It has {', '.join(self._graph.targets)}."
+            )
+        return self._graph.shapes[self._graph.targets[layer]]
+
+    def _inputs(self, images: Images | tuple[Images, ...]) -> tuple[tf.Tensor, ...]:
+        given = images if isinstance(images, tuple) else (images,)
+        wanted = [self._graph.shapes[slot] for slot in self._graph.inputs]
+        shapes = [np.shape(x) for x in given]
+        fit = len(shapes) == len(wanted) and all(map(_fits, shapes, wanted))
+        if not fit or len({shape[0] for shape in shapes}) > 1:
+            raise DataError(
+                f"The model takes images of shape {_shapes(('n', *shape) for shape in wanted)}; "
+                f"received {_shapes(shapes)}."
+            )
+        return tuple(tf.convert_to_tensor(np.asarray(x, np.float32)) for x in given)
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(wanted) + 1 and all(
+        size in (None, have) for size, have in zip(wanted, shape[1:], strict=True)
+    )
+
+
+def _shapes(shapes: Any) -> str:
+    return " and ".join(
+        "[" + ", ".join("any" if size is None else str(size) for size in shape) + "]"
+        for shape in shapes
+    )
+
+
+def _features(
+    feature: int | npt.ArrayLike | None, count: int, target: Sequence[int | None], layer: str
+) -> npt.NDArray[np.int32] | None:
+    """One feature for each image, checked."""
+    if feature is None:
+        return None
+    features, channels = np.asarray(feature), target[-1]
+    whole = np.issubdtype(features.dtype, np.integer) and features.shape in ((), (count,))
+    if not whole or np.any(features < 0) or (channels and np.any(features >= channels)):
+        raise DeconvvizError(
+            f"Layer {layer!r} has features 0 to {(channels or 0) - 1}; feature takes one of them, "
+            f"or an int array with one for each of the {count} images; received {feature!r}."
+        )
+    return np.broadcast_to(features, (count,)).astype(np.int32)
+
+
+def _places(
+    at: Any, features: Any, count: int, target: Sequence[int | None], layer: str
+) -> str | npt.NDArray[np.int32] | None:
+    """One (y, x) for each image, checked; or "max"."""
+    if at is None or (isinstance(at, str) and at == "max" and _is_map(features, target)):
+        return at if at is None else "max"
+    if features is None:
+        raise DeconvvizError("at chooses a unit of one feature map: give feature too.")
+    if len(target) == 1:
+        raise DeconvvizError(
+            f"Layer {layer!r} has no spatial axes: feature alone chooses a unit; leave out at."
+        )
+    places = np.asarray(at)
+    whole = np.issubdtype(places.dtype, np.integer) and places.shape in ((2,), (count, 2))
+    sizes = np.array([size or np.iinfo(np.int32).max for size in target[:2]])
+    if not whole or np.any(places < 0) or np.any(places >= sizes):
+        raise DeconvvizError(
+            f"Layer {layer!r} is {target[0]} units high and {target[1]} wide; at takes 'max', "
+            f"(y, x) within it, or an int array [{count}, 2]; received {at!r}."
+        )
+    return np.broadcast_to(places, (count, 2)).astype(np.int32)
+
+
+def _is_map(features: Any, target: Sequence[int | None]) -> bool:
+    return features is not None and len(target) == 3

@@ -1,0 +1,1 @@
+"""The networks that we train, and the guarded opening of model files."""
