@@ -1,0 +1,1 @@
+"""Pictures out of arrays: compose pixels, write them to PNG files and to TensorBoard."""
