@@ -119,22 +119,19 @@ def subtract_bias_then_transpose(traced: StepTrace, signal: tf.Tensor) -> tuple[
     return transposed_convolution(traced, signal - bias)
 
 
-_AFFINE: Rules = dict.fromkeys(
-    (
-        keras.layers.AveragePooling2D,
-        keras.layers.BatchNormalization,
-        keras.layers.Dense,
-        keras.layers.Dropout,
-        keras.layers.Flatten,
-        keras.layers.GlobalAveragePooling2D,
-        keras.layers.Reshape,
-        keras.layers.ZeroPadding2D,
-    ),
-    adjoint,
+_AFFINE = (
+    keras.layers.AveragePooling2D,
+    keras.layers.BatchNormalization,
+    keras.layers.Dense,
+    keras.layers.Dropout,
+    keras.layers.Flatten,
+    keras.layers.GlobalAveragePooling2D,
+    keras.layers.Reshape,
+    keras.layers.ZeroPadding2D,
 )
 
 DECONVNET: Rules = {
-    **_AFFINE,
+    **dict.fromkeys(_AFFINE, adjoint),
     keras.layers.Conv2D: transposed_convolution,
     keras.layers.MaxPooling2D: unpooling,
     keras.layers.ReLU: rectify,

@@ -1,0 +1,103 @@
+"""`deconvviz train`: a configuration to a run's folder."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from deconvviz.cli.quiet import import_tensorflow
+from deconvviz.config import RunConfig, load_config
+
+if TYPE_CHECKING:
+    from deconvviz.data import Dataset
+    from deconvviz.training.rundir import RunDirectory
+    from deconvviz.training.train import Outcome
+
+
+@click.command()
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    help="A TOML file, such as configs/quickstart.toml.  [default: the classic program]",
+)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change one value, such as train.steps=500; may be repeated.",
+)
+@click.option("--name", metavar="RUN", help="The run's name.  [default: the config's, numbered]")
+@click.option("--logdir", type=click.Path(path_type=Path), default=Path("logs"), show_default=True)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    help="Where the data lies: TFDS's folder for cifar10, the folder of classes for folder.",
+)
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Go on with a run that was stopped or killed, such as logs/classic-1.",
+)
+@click.option("--verbose", is_flag=True, help="Let TensorFlow's own messages through.")
+def train(
+    config_file: Path | None,
+    overrides: tuple[str, ...],
+    name: str | None,
+    logdir: Path,
+    data_dir: Path | None,
+    resume: Path | None,
+    verbose: bool,
+) -> None:
+    """Train a network and watch its layers form in TensorBoard.
+
+    Without --config, this is the classic program: CIFAR-10, two convolutions, 15,000 steps.
+    Everything is written to LOGDIR/RUN. Ctrl-C saves and stops; --resume goes on.
+    """
+    if resume and (config_file or overrides or name):
+        raise click.UsageError(
+            "--resume goes on with the run's own configuration and name; leave out --config, "
+            "--set and --name."
+        )
+    if data_dir:
+        overrides = (*overrides, f"data.dir={json.dumps(str(data_dir))}")
+    # A configuration that cannot be used is refused before TensorFlow's seconds are spent.
+    config = load_config(resume / "config.toml" if resume else config_file, overrides)
+    import_tensorflow(verbose)
+    from deconvviz.data import load_dataset
+    from deconvviz.training.rundir import RunDirectory
+
+    if resume:
+        run = RunDirectory.open(resume)
+    # The data comes first: where there is none, no empty run is left behind.
+    dataset = load_dataset(config.data, config.train.seed)
+    if not resume:
+        run = RunDirectory.create(logdir, name, config_file.stem if config_file else "classic")
+        run.write_config(config)
+    click.echo(f"Watch it: tensorboard --logdir {run.path.parent}")
+    _tell(run, config, _train(config, run, dataset))
+
+
+def _train(config: RunConfig, run: "RunDirectory", dataset: "Dataset") -> "Outcome":
+    from deconvviz.cli.progress import TrainingProgress
+    from deconvviz.training.train import train
+
+    with TrainingProgress() as progress:
+        return train(config, run, dataset, progress)
+
+
+def _tell(run: "RunDirectory", config: RunConfig, outcome: "Outcome") -> None:
+    if outcome.stopped_by is not None:
+        click.echo(
+            f"Stopped at step {outcome.step} of {config.train.steps}, and saved. "
+            f"Go on with: deconvviz train --resume {run.path}"
+        )
+        raise SystemExit(128 + outcome.stopped_by)
+    click.echo(
+        f"Test accuracy {outcome.accuracy:.3f} after {outcome.step} steps.\n"
+        f"Pictures of its layers: deconvviz reconstruct --ckpt {run.path}\n"
+        f"Run: {run.path}"
+    )

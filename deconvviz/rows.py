@@ -1,0 +1,123 @@
+"""One picture for a batch of images: each beside the reconstructions of its layers.
+
+This is where the rooms meet: the network's input from `data`, the maps from `deconv`, the stitching
+and the files from `render`. Training draws its rows here, and so does `deconvviz reconstruct`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.progress import track
+
+from deconvviz.data import Preprocess
+from deconvviz.deconv.deconvnet import Deconvnet
+from deconvviz.errors import DeconvvizError
+from deconvviz.render.compose import Rows, classic_rows, deconvnet_rows
+from deconvviz.render.png import write_picture, write_sheet
+from deconvviz.render.tensorboard import EventLog
+
+_ON_THE_SHEET = 16
+
+
+@dataclass(frozen=True)
+class Pictured:
+    """Images to show, and what to call them.
+
+    Attributes:
+        source: the data set's name, or "images" for a person's own.
+        images: uint8 `[n, H, W, C]`.
+        labels: one an image: its class, or its file's name.
+        split: "test", "train", or "" where there is none.
+    """
+
+    source: str
+    images: npt.NDArray[np.uint8]
+    labels: tuple[str, ...]
+    split: str = ""
+
+
+def reconstruct_rows(
+    net: Deconvnet,
+    images: npt.NDArray[np.uint8],
+    preprocess: Preprocess,
+    layers: Sequence[str],
+    rules: str,
+    scales: Sequence[float] | None = None,
+) -> Rows:
+    """Reconstruct whole layers from a batch of images, and stitch original | layer | layer …
+
+    Args:
+        net: with the rules that `rules` names.
+        images: uint8 `[n, H, W, C]`, before preprocessing.
+        preprocess: what makes them the network's input.
+        layers: the layers' paths.
+        rules: "classic" draws as the classic program did, one scale for a row; all others draw
+            each map by itself, symmetric around zero.
+        scales: the |value| drawn as full black or white, one a layer; None: each map's largest.
+
+    Returns:
+        The stitched rows, uint8, and how they are scaled.
+    """
+    inputs = preprocess(images)
+    maps = [net.reconstruct(inputs, layer) for layer in layers]
+    if rules == "classic":
+        return classic_rows(inputs, maps, layers)
+    return deconvnet_rows(preprocess.window(images), maps, layers, scales, rules=rules)
+
+
+def write_rows(
+    folder: Path, rows: Rows, pictured: Pictured, step: int, record: dict[str, Any]
+) -> Path:
+    """Write rows as one PNG each, as one page, and for TensorBoard under `source/<data set>`.
+
+    Args:
+        folder: everything goes there; pictures of the same names are replaced.
+        rows: from `reconstruct_rows`.
+        pictured: the images that they were made from.
+        step: the network's training step.
+        record: what to keep beside each picture, as JSON.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        DeconvvizError: where the folder cannot be written.
+    """
+    old_events = list(folder.glob("events.out.tfevents.*"))
+    headings = rows.names
+    for index, label in enumerate(track(pictured.labels, "writing rows", transient=True)):
+        write_picture(
+            folder / f"{index:04d}-{label}.png",
+            rows.pixels[index],
+            rows.caption(index),
+            {**record, "label": label, "step": step, **rows.record(index)},
+            headings,
+        )
+    page, first = folder / "all.png", slice(_ON_THE_SHEET)
+    write_sheet(
+        page,
+        rows.pixels[first],
+        rows.caption(),
+        {**record, "step": step, **rows.record()},
+        headings,
+        pictured.labels[first],
+    )
+    with EventLog(folder) as log:
+        log.images(f"source/{pictured.source}", rows.pixels, step, rows.caption())
+    _remove(old_events)
+    return page
+
+
+def _remove(files: Sequence[Path]) -> None:
+    try:
+        for file in files:
+            file.unlink()
+    except OSError as error:
+        raise DeconvvizError(
+            f"An older event file, {error.filename}, could not be removed: {error.strerror}. "
+            "TensorBoard shows its rows beside the new ones until it is."
+        ) from None

@@ -1,0 +1,251 @@
+"""Train a network in a run's folder, from the start or from where it stopped.
+
+A run is a function of its configuration: the order of the images, their augmentation and dropout
+depend on the seed and the step alone. So a run that was killed and resumed ends with the very
+weights of one that was not, on the same machine with the same number of threads.
+"""
+
+import math
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+import keras
+import tensorflow as tf
+
+from deconvviz.atomic import replacing
+from deconvviz.config import RunConfig, TrainConfig
+from deconvviz.data import (
+    Dataset,
+    Preprocess,
+    evaluation_batches,
+    training_batches,
+)
+from deconvviz.errors import CheckpointError, DeconvvizError
+from deconvviz.models.classic import classic_network
+from deconvviz.render.tensorboard import EventLog
+from deconvviz.training.loop import make_accuracy, make_optimizer, make_train_step
+from deconvviz.training.pictures import Pictures
+from deconvviz.training.rundir import Report, RunDirectory, environment
+from deconvviz.training.state import Progress, restore_state, save_state
+
+
+class Listener(Protocol):
+    """Whoever shows a run's progress to a person."""
+
+    def begin(self, first_step: int, last_step: int, batch_size: int) -> None:
+        """Training starts, or goes on, at a step."""
+
+    def advance(self, step: int) -> None:
+        """A step is done."""
+
+    def report(self, report: Report) -> None:
+        """A report is due."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: complete, or stopped by a signal that may be resumed after.
+
+    Attributes:
+        step: the steps done.
+        accuracy: over the whole test set, 0 to 1; None for a run that was stopped.
+        stopped_by: the signal that stopped it.
+    """
+
+    step: int
+    accuracy: float | None = None
+    stopped_by: signal.Signals | None = None
+
+
+def train(config: RunConfig, run: RunDirectory, dataset: Dataset, listener: Listener) -> Outcome:
+    """Train the configured network, from the run's saved state where it has one.
+
+    Args:
+        config: what to train on what.
+        run: its folder; everything is written there.
+        dataset: what `config.data` names, loaded.
+        listener: is told of every step and every report.
+
+    Raises:
+        CheckpointError: for a state that cannot be resumed from.
+        DeconvvizError: where the folder cannot be written; the last checkpoint stays whole.
+    """
+    keras.utils.set_random_seed(config.train.seed)
+    session = _Session(config, run, dataset, listener)
+    with _stop_requests() as stop, EventLog(run.path, session.progress.step + 1) as log:
+        return session.fit(log, stop)
+
+
+class _Session:
+    """One process's part of a run: the network, its data and its state, and the loop over steps."""
+
+    def __init__(
+        self, config: RunConfig, run: RunDirectory, dataset: Dataset, listener: Listener
+    ) -> None:
+        self.config, self.run, self.dataset, self.listener = config, run, dataset, listener
+        self.preprocess = Preprocess(config.data.preprocess, config.data.crop)
+        shape = self.preprocess.window(dataset.train.images[:1]).shape[1:]
+        self.model = classic_network(config.model, shape, len(dataset.classes))
+        self.optimizer = make_optimizer(config.train)
+        self.train_step = make_train_step(self.model, self.optimizer, config.train)
+        self.accuracy = make_accuracy(self.model)
+        self.pictures = Pictures(self.model, dataset, self.preprocess, config.pictures)
+        self.progress = self._start()
+
+    def fit(self, log: EventLog, stop: "_Stop") -> Outcome:
+        train, done = self.config.train, self.progress.step
+        batches = iter(self._batches(done))
+        self.listener.begin(done, train.steps, train.batch_size)
+        for step in range(done + 1, train.steps + 1):
+            images, labels = next(batches)
+            loss = _finite(float(self.train_step(images, labels)), step, train)
+            self.listener.advance(step)
+            self._observe(step, loss, images, labels, log)
+            if step % train.checkpoint_every == 0 or step == train.steps or stop.requested:
+                self._checkpoint(step)
+            if stop.requested and step < train.steps:
+                return Outcome(step, stopped_by=stop.requested)
+        accuracy = self._test_accuracy()
+        self._finish(accuracy)
+        return Outcome(train.steps, accuracy)
+
+    def _start(self) -> Progress:
+        """Go on from the saved state; a new run saves its beginning, so that it can be resumed."""
+        if not self.run.state.exists() and self.run.last.exists():
+            raise CheckpointError(
+                f"{self.run.state} is gone, so this run cannot go on. Its network is still in "
+                f"{self.run.last}; start a new run."
+            )
+        if self.run.state.exists():
+            self._require_same_data()
+            progress = restore_state(self.run.state, self.model, self.optimizer)
+        else:
+            progress = Progress()
+            self._write_record()
+            save_state(self.run.state, self.model, self.optimizer, progress)
+        self.run.metrics().begin(progress.step)
+        return progress
+
+    def _batches(self, done: int) -> tf.data.Dataset:
+        data, train = self.config.data, self.config.train
+        return training_batches(
+            self.dataset.train,
+            self.preprocess,
+            batch_size=train.batch_size,
+            seed=train.seed,
+            start_step=done,
+            random_crop=data.random_crop,
+            flip=data.flip,
+        )
+
+    def _observe(
+        self, step: int, loss: float, images: tf.Tensor, labels: tf.Tensor, log: EventLog
+    ) -> None:
+        train = self.config.train
+        if step == 1:
+            log.graph(self.train_step.get_concrete_function(images, labels).graph)
+        if _due(step, train.report_every, train):
+            evaluate = _due(step, train.evaluate_every, train)
+            test_accuracy = self._test_accuracy() if evaluate else None
+            report = Report(step, loss, self.accuracy([(images, labels)]), test_accuracy)
+            self._report(report, log)
+        if step == 1 or _due(step, self.config.pictures.every, train):
+            self.pictures.draw(log, step)
+
+    def _report(self, report: Report, log: EventLog) -> None:
+        self.run.metrics().append(report)
+        log.scalar("train/loss", report.loss, report.step)
+        log.scalar("train/accuracy", report.accuracy, report.step)
+        if report.test_accuracy is not None:
+            log.scalar("test/accuracy", report.test_accuracy, report.step)
+            if report.test_accuracy > self.progress.best:
+                self.progress = replace(self.progress, best=report.test_accuracy)
+                _save_model(self.model, self.run.best)
+        self.listener.report(report)
+
+    def _checkpoint(self, step: int) -> None:
+        """The state last: whatever a kill leaves half done is done again from the state before."""
+        self.progress = replace(self.progress, step=step)
+        _save_model(self.model, self.run.last)
+        save_state(self.run.state, self.model, self.optimizer, self.progress)
+
+    def _test_accuracy(self) -> float:
+        return self.accuracy(
+            evaluation_batches(self.dataset.test, self.preprocess, self.config.train.batch_size)
+        )
+
+    def _write_record(self) -> None:
+        self.run.write_record(
+            {
+                "started": datetime.now(UTC).isoformat(timespec="seconds"),
+                "seed": self.config.train.seed,
+                "data": {
+                    "name": self.dataset.name,
+                    "classes": self.dataset.classes,
+                    "train_images": len(self.dataset.train.labels),
+                    "test_images": len(self.dataset.test.labels),
+                    "fingerprint": self.dataset.fingerprint,
+                },
+                "environment": environment(),
+            }
+        )
+
+    def _finish(self, accuracy: float) -> None:
+        ended = datetime.now(UTC).isoformat(timespec="seconds")
+        self.run.write_record({**self.run.record(), "finished": ended, "test_accuracy": accuracy})
+
+    def _require_same_data(self) -> None:
+        recorded = self.run.record()["data"]["fingerprint"]
+        if recorded != self.dataset.fingerprint:
+            raise CheckpointError(
+                f"The data {self.dataset.name!r} is not what this run began with: its fingerprint "
+                f"is {self.dataset.fingerprint[:12]}…, the run's {recorded[:12]}…. Give the same "
+                "data (--data-dir), or start a new run."
+            )
+
+
+def _due(step: int, every: int, train: TrainConfig) -> bool:
+    return step % every == 0 or step == train.steps
+
+
+def _finite(loss: float, step: int, train: TrainConfig) -> float:
+    if math.isfinite(loss):
+        return loss
+    raise DeconvvizError(
+        f"The loss became {loss} at step {step}: training diverged, and this step was not saved. "
+        f"Lower train.learning_rate (it is {train.learning_rate}) and start a new run."
+    )
+
+
+def _save_model(model: keras.Model, path: Path) -> None:
+    with replacing(path) as temporary:
+        model.save(temporary)
+
+
+class _Stop:
+    requested: signal.Signals | None = None
+
+
+@contextmanager
+def _stop_requests() -> Iterator[_Stop]:
+    """Turn the first Ctrl-C or SIGTERM into a request; a second one takes its usual way."""
+    stop = _Stop()
+
+    def ask(number: int, _: FrameType | None) -> None:
+        stop.requested = signal.Signals(number)
+        signal.signal(number, before[number])
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
