@@ -141,14 +141,15 @@ def _checkpoint(ckpt: Path, logdir: Path) -> _Checkpoint:
 def _preprocess(checkpoint: _Checkpoint, name: str | None, net: "Deconvnet", ckpt: Path) -> Any:
     from deconvviz.data import Preprocess
 
-    if name is None and checkpoint.data is None:
+    data = checkpoint.data
+    if name is None and data is None:
         raise ConfigError(
             f"{ckpt} belongs to no run, so nobody knows how its images were scaled. Say it with "
             f"--preprocess, one of {', '.join(_PREPROCESS)}."
         )
-    size = net.model.inputs[0].shape[1]
-    crop = checkpoint.data.crop if checkpoint.data else size or 0
-    return Preprocess(name or checkpoint.data.preprocess if checkpoint.data else name, crop)
+    if data is not None:
+        return Preprocess(name or data.preprocess, data.crop)
+    return Preprocess(str(name), net.model.inputs[0].shape[1] or 0)
 
 
 def _pools(net: "Deconvnet") -> tuple[str, ...]:

@@ -10,9 +10,8 @@ from deconvviz.cli.quiet import import_tensorflow
 from deconvviz.config import RunConfig, load_config
 
 if TYPE_CHECKING:
-    from deconvviz.data import Dataset
     from deconvviz.training.rundir import RunDirectory
-    from deconvviz.training.train import Outcome
+    from deconvviz.training.train import Outcome, Trainer
 
 
 @click.command()
@@ -69,24 +68,24 @@ def train(
     import_tensorflow(verbose)
     from deconvviz.data import load_dataset
     from deconvviz.training.rundir import RunDirectory
+    from deconvviz.training.train import Trainer
 
     if resume:
         run = RunDirectory.open(resume)
-    # The data comes first: where there is none, no empty run is left behind.
-    dataset = load_dataset(config.data, config.train.seed)
+    # Data and network come first: where they fail, no empty run is left behind.
+    trainer = Trainer(config, load_dataset(config.data, config.train.seed))
     if not resume:
         run = RunDirectory.create(logdir, name, config_file.stem if config_file else "classic")
         run.write_config(config)
     click.echo(f"Watch it: tensorboard --logdir {run.path.parent}")
-    _tell(run, config, _train(config, run, dataset))
+    _tell(run, config, _fit(trainer, run))
 
 
-def _train(config: RunConfig, run: "RunDirectory", dataset: "Dataset") -> "Outcome":
+def _fit(trainer: "Trainer", run: "RunDirectory") -> "Outcome":
     from deconvviz.cli.progress import TrainingProgress
-    from deconvviz.training.train import train
 
     with TrainingProgress() as progress:
-        return train(config, run, dataset, progress)
+        return trainer.fit(run, progress)
 
 
 def _tell(run: "RunDirectory", config: RunConfig, outcome: "Outcome") -> None:

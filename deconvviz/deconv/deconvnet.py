@@ -72,7 +72,7 @@ class Deconvnet:
     @property
     def layers(self) -> tuple[LayerInfo, ...]:
         """Every layer of the model, nested ones too, in the order in which they run."""
-        infos = {}
+        infos: dict[str, LayerInfo] = {}
         for step in self._graph.steps:
             rule, reason = self._rule(step)
             known = infos.get(step.path)
@@ -113,8 +113,7 @@ class Deconvnet:
             UnsupportedLayerError: for a layer on the way that the rules do not define.
         """
         inputs = self._inputs(images)
-        target = self._target(layer)
-        self._require_rules(layer)
+        target = self.require(layer)
         count = len(inputs[0])
         features = _features(feature, count, target, layer)
         places = _places(at, features, count, target, layer)
@@ -134,6 +133,21 @@ class Deconvnet:
         if isinstance(images, tuple):
             return tuple(np.concatenate(maps) for maps in zip(*parts, strict=True))
         return np.concatenate(parts) if parts else np.zeros_like(inputs[0])
+
+    def require(self, layer: str) -> tuple[int | None, ...]:
+        """Make sure that a layer can be reconstructed from, before any image is spent on it.
+
+        Returns:
+            The shape of its output, without the batch; None where a size is open.
+
+        Raises:
+            DeconvvizError: for a layer that the model lacks.
+            UnsupportedLayerError: for a layer on the way that the rules do not define.
+        """
+        target = self._target(layer)
+        for step in reversed(self._graph.below(self._graph.targets[layer])):
+            rule_for(step, self.rules)
+        return target
 
     def trace(self, images: Images | tuple[Images, ...], layer: str) -> Trace:
         """Run one batch forward to a layer, and keep the activations and the switches.
@@ -192,10 +206,6 @@ class Deconvnet:
             return rule_for(step, self.rules).__name__, None
         except UnsupportedLayerError as error:
             return None, str(error)
-
-    def _require_rules(self, layer: str) -> None:
-        for step in reversed(self._graph.below(self._graph.targets[layer])):
-            rule_for(step, self.rules)
 
     def _target(self, layer: str) -> tuple[int | None, ...]:
         if layer not in self._graph.targets:

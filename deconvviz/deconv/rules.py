@@ -180,14 +180,15 @@ def rule_for(step: Step, rules: Rules) -> Rule:
         UnsupportedLayerError: where the table has none, or only one for a parent class whose
             computation the step's own class replaces.
     """
-    operation = step.operation
+    operation: Any = step.operation
     if isinstance(operation, keras.layers.Activation) and operation.activation in rules:
         return rules[operation.activation]
-    for parent in type(operation).__mro__:
-        if parent in rules:
-            if parent is not keras.layers.Layer and type(operation).call is not parent.call:
-                break
-            return rules[parent]
+    kinds: tuple[Any, ...] = type(operation).__mro__
+    for kind in kinds:
+        # A rule speaks of what a class computes; a child that computes something else is not it.
+        same = kind is keras.layers.Layer or kinds[0].call is getattr(kind, "call", None)
+        if kind in rules and same:
+            return rules[kind]
     raise UnsupportedLayerError(_no_rule(step, rules))
 
 

@@ -5,13 +5,12 @@ squares) of every kernel. It is taken from the logits, so that no logarithm ever
 """
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from deconvviz.config import TrainConfig
-
-TrainStep = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
@@ -21,7 +20,7 @@ def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
 
 def make_train_step(
     model: keras.Model, optimizer: keras.optimizers.Optimizer, config: TrainConfig
-) -> TrainStep:
+) -> Any:
     """Compile one training step.
 
     Args:

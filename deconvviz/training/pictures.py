@@ -24,6 +24,8 @@ class Pictures:
         self, model: keras.Model, dataset: Dataset, preprocess: Preprocess, config: PicturesConfig
     ) -> None:
         self._net = Deconvnet(model, rules=config.rules)
+        for layer in config.layers:
+            self._net.require(layer)
         self._tag = f"source/{dataset.name}"
         self._images = dataset.test.images[: config.images]
         self._preprocess = preprocess

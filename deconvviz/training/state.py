@@ -29,7 +29,9 @@ def save_state(
     path: Path, model: keras.Model, optimizer: keras.optimizers.Optimizer, progress: Progress
 ) -> None:
     """Write the state of a run, whole or not at all."""
-    arrays = {key: np.asarray(value) for key, value in _variables(model, optimizer).items()}
+    arrays: dict[str, Any] = {
+        key: np.asarray(value) for key, value in _variables(model, optimizer).items()
+    }
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, step=progress.step, best=progress.best, **arrays)
 
@@ -44,7 +46,8 @@ def restore_state(
     """
     variables = _variables(model, optimizer)
     try:
-        with np.load(path, allow_pickle=False) as saved:
+        # numpy leaves a file open that it opened itself and could not read.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
             arrays = {key: saved[key] for key in saved.files}
     except FileNotFoundError:
         raise CheckpointError(
@@ -69,7 +72,7 @@ def restore_state(
 def saved_step(path: Path) -> int:
     """The step of a saved state; 0 where there is none that can be read."""
     try:
-        with np.load(path, allow_pickle=False) as saved:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
             return int(saved["step"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return 0

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import Any, Protocol
 
 import keras
 import tensorflow as tf
@@ -63,32 +63,21 @@ class Outcome:
     stopped_by: signal.Signals | None = None
 
 
-def train(config: RunConfig, run: RunDirectory, dataset: Dataset, listener: Listener) -> Outcome:
-    """Train the configured network, from the run's saved state where it has one.
+class Trainer:
+    """A network and its data, ready to be trained in a run's folder.
 
     Args:
         config: what to train on what.
-        run: its folder; everything is written there.
         dataset: what `config.data` names, loaded.
-        listener: is told of every step and every report.
 
     Raises:
-        CheckpointError: for a state that cannot be resumed from.
-        DeconvvizError: where the folder cannot be written; the last checkpoint stays whole.
+        DataError: for images that do not fit the configuration.
+        DeconvvizError: for a layer of `config.pictures` that the network lacks.
     """
-    keras.utils.set_random_seed(config.train.seed)
-    session = _Session(config, run, dataset, listener)
-    with _stop_requests() as stop, EventLog(run.path, session.progress.step + 1) as log:
-        return session.fit(log, stop)
 
-
-class _Session:
-    """One process's part of a run: the network, its data and its state, and the loop over steps."""
-
-    def __init__(
-        self, config: RunConfig, run: RunDirectory, dataset: Dataset, listener: Listener
-    ) -> None:
-        self.config, self.run, self.dataset, self.listener = config, run, dataset, listener
+    def __init__(self, config: RunConfig, dataset: Dataset) -> None:
+        keras.utils.set_random_seed(config.train.seed)
+        self.config, self.dataset = config, dataset
         self.preprocess = Preprocess(config.data.preprocess, config.data.crop)
         shape = self.preprocess.window(dataset.train.images[:1]).shape[1:]
         self.model = classic_network(config.model, shape, len(dataset.classes))
@@ -96,43 +85,35 @@ class _Session:
         self.train_step = make_train_step(self.model, self.optimizer, config.train)
         self.accuracy = make_accuracy(self.model)
         self.pictures = Pictures(self.model, dataset, self.preprocess, config.pictures)
-        self.progress = self._start()
 
-    def fit(self, log: EventLog, stop: "_Stop") -> Outcome:
-        train, done = self.config.train, self.progress.step
-        batches = iter(self._batches(done))
-        self.listener.begin(done, train.steps, train.batch_size)
-        for step in range(done + 1, train.steps + 1):
-            images, labels = next(batches)
-            loss = _finite(float(self.train_step(images, labels)), step, train)
-            self.listener.advance(step)
-            self._observe(step, loss, images, labels, log)
-            if step % train.checkpoint_every == 0 or step == train.steps or stop.requested:
-                self._checkpoint(step)
-            if stop.requested and step < train.steps:
-                return Outcome(step, stopped_by=stop.requested)
-        accuracy = self._test_accuracy()
-        self._finish(accuracy)
-        return Outcome(train.steps, accuracy)
+    def fit(self, run: RunDirectory, listener: Listener) -> Outcome:
+        """Train to the configured step, from the run's saved state where it has one.
 
-    def _start(self) -> Progress:
-        """Go on from the saved state; a new run saves its beginning, so that it can be resumed."""
-        if not self.run.state.exists() and self.run.last.exists():
-            raise CheckpointError(
-                f"{self.run.state} is gone, so this run cannot go on. Its network is still in "
-                f"{self.run.last}; start a new run."
-            )
-        if self.run.state.exists():
-            self._require_same_data()
-            progress = restore_state(self.run.state, self.model, self.optimizer)
-        else:
-            progress = Progress()
-            self._write_record()
-            save_state(self.run.state, self.model, self.optimizer, progress)
-        self.run.metrics().begin(progress.step)
-        return progress
+        Args:
+            run: the folder; everything is written there.
+            listener: is told of every step and every report.
 
-    def _batches(self, done: int) -> tf.data.Dataset:
+        Raises:
+            CheckpointError: for a state that cannot be resumed from.
+            DeconvvizError: where the folder cannot be written or the training diverges; the last
+                checkpoint stays whole.
+        """
+        progress = self._restore(run)
+        run.metrics().begin(progress.step)
+        with _stop_requests() as stop, EventLog(run.path, progress.step + 1) as log:
+            outcome = _Fit(self, run, log, listener, progress).to_the_end(stop)
+        if outcome.accuracy is not None:
+            ended = datetime.now(UTC).isoformat(timespec="seconds")
+            run.write_record({**run.record(), "finished": ended, "test_accuracy": outcome.accuracy})
+        return outcome
+
+    def test_accuracy(self) -> float:
+        """The accuracy over the whole test set, 0 to 1."""
+        batch_size = self.config.train.batch_size
+        return self.accuracy(evaluation_batches(self.dataset.test, self.preprocess, batch_size))
+
+    def batches(self, done: int) -> tf.data.Dataset:
+        """The training batches, from the one after `done` steps on."""
         data, train = self.config.data, self.config.train
         return training_batches(
             self.dataset.train,
@@ -144,70 +125,100 @@ class _Session:
             flip=data.flip,
         )
 
-    def _observe(
-        self, step: int, loss: float, images: tf.Tensor, labels: tf.Tensor, log: EventLog
-    ) -> None:
-        train = self.config.train
-        if step == 1:
-            log.graph(self.train_step.get_concrete_function(images, labels).graph)
-        if _due(step, train.report_every, train):
-            evaluate = _due(step, train.evaluate_every, train)
-            test_accuracy = self._test_accuracy() if evaluate else None
-            report = Report(step, loss, self.accuracy([(images, labels)]), test_accuracy)
-            self._report(report, log)
-        if step == 1 or _due(step, self.config.pictures.every, train):
-            self.pictures.draw(log, step)
+    def _restore(self, run: RunDirectory) -> Progress:
+        """Go on from the saved state; a new run saves its beginning, so that it can be resumed."""
+        if run.state.exists():
+            self._require_same_data(run)
+            return restore_state(run.state, self.model, self.optimizer)
+        if run.last.exists():
+            raise CheckpointError(
+                f"{run.state} is gone, so this run cannot go on. Its network is still in "
+                f"{run.last}; start a new run."
+            )
+        run.write_record(self._record())
+        save_state(run.state, self.model, self.optimizer, Progress())
+        return Progress()
 
-    def _report(self, report: Report, log: EventLog) -> None:
-        self.run.metrics().append(report)
-        log.scalar("train/loss", report.loss, report.step)
-        log.scalar("train/accuracy", report.accuracy, report.step)
-        if report.test_accuracy is not None:
-            log.scalar("test/accuracy", report.test_accuracy, report.step)
-            if report.test_accuracy > self.progress.best:
-                self.progress = replace(self.progress, best=report.test_accuracy)
-                _save_model(self.model, self.run.best)
-        self.listener.report(report)
-
-    def _checkpoint(self, step: int) -> None:
-        """The state last: whatever a kill leaves half done is done again from the state before."""
-        self.progress = replace(self.progress, step=step)
-        _save_model(self.model, self.run.last)
-        save_state(self.run.state, self.model, self.optimizer, self.progress)
-
-    def _test_accuracy(self) -> float:
-        return self.accuracy(
-            evaluation_batches(self.dataset.test, self.preprocess, self.config.train.batch_size)
-        )
-
-    def _write_record(self) -> None:
-        self.run.write_record(
-            {
-                "started": datetime.now(UTC).isoformat(timespec="seconds"),
-                "seed": self.config.train.seed,
-                "data": {
-                    "name": self.dataset.name,
-                    "classes": self.dataset.classes,
-                    "train_images": len(self.dataset.train.labels),
-                    "test_images": len(self.dataset.test.labels),
-                    "fingerprint": self.dataset.fingerprint,
-                },
-                "environment": environment(),
-            }
-        )
-
-    def _finish(self, accuracy: float) -> None:
-        ended = datetime.now(UTC).isoformat(timespec="seconds")
-        self.run.write_record({**self.run.record(), "finished": ended, "test_accuracy": accuracy})
-
-    def _require_same_data(self) -> None:
-        recorded = self.run.record()["data"]["fingerprint"]
+    def _require_same_data(self, run: RunDirectory) -> None:
+        recorded = run.record()["data"]["fingerprint"]
         if recorded != self.dataset.fingerprint:
             raise CheckpointError(
                 f"The data {self.dataset.name!r} is not what this run began with: its fingerprint "
                 f"is {self.dataset.fingerprint[:12]}…, the run's {recorded[:12]}…. Give the same "
                 "data (--data-dir), or start a new run."
             )
+
+    def _record(self) -> dict[str, Any]:
+        return {
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seed": self.config.train.seed,
+            "data": {
+                "name": self.dataset.name,
+                "classes": self.dataset.classes,
+                "train_images": len(self.dataset.train.labels),
+                "test_images": len(self.dataset.test.labels),
+                "fingerprint": self.dataset.fingerprint,
+            },
+            "environment": environment(),
+        }
+
+
+@dataclass
+class _Fit:
+    """One process's part of a run: the loop over steps, and what happens at some of them."""
+
+    trainer: Trainer
+    run: RunDirectory
+    log: EventLog
+    listener: Listener
+    progress: Progress
+
+    def to_the_end(self, stop: "_Stop") -> Outcome:
+        train, done = self.trainer.config.train, self.progress.step
+        batches = iter(self.trainer.batches(done))
+        self.listener.begin(done, train.steps, train.batch_size)
+        for step in range(done + 1, train.steps + 1):
+            images, labels = next(batches)
+            loss = _finite(float(self.trainer.train_step(images, labels)), step, train)
+            self.listener.advance(step)
+            self._observe(step, loss, images, labels)
+            if _due(step, train.checkpoint_every, train) or stop.requested:
+                self._checkpoint(step)
+            if stop.requested and step < train.steps:
+                return Outcome(step, stopped_by=stop.requested)
+        return Outcome(train.steps, self.trainer.test_accuracy())
+
+    def _observe(self, step: int, loss: float, images: tf.Tensor, labels: tf.Tensor) -> None:
+        config = self.trainer.config
+        if step == 1:
+            self.log.graph(self.trainer.train_step.get_concrete_function(images, labels).graph)
+        if _due(step, config.train.report_every, config.train):
+            evaluate = _due(step, config.train.evaluate_every, config.train)
+            accuracy = self.trainer.accuracy([(images, labels)])
+            test_accuracy = self.trainer.test_accuracy() if evaluate else None
+            self._report(Report(step, loss, accuracy, test_accuracy))
+        if step == 1 or _due(step, config.pictures.every, config.train):
+            self.trainer.pictures.draw(self.log, step)
+
+    def _report(self, report: Report) -> None:
+        self.run.metrics().append(report)
+        self.log.scalar("train/loss", report.loss, report.step)
+        self.log.scalar("train/accuracy", report.accuracy, report.step)
+        if report.test_accuracy is not None:
+            self.log.scalar("test/accuracy", report.test_accuracy, report.step)
+            self._keep_the_best(report.test_accuracy)
+        self.listener.report(report)
+
+    def _keep_the_best(self, accuracy: float) -> None:
+        if accuracy > self.progress.best:
+            self.progress = replace(self.progress, best=accuracy)
+            _save_model(self.trainer.model, self.run.best)
+
+    def _checkpoint(self, step: int) -> None:
+        """The state last: whatever a kill leaves half done is done again from the state before."""
+        self.progress = replace(self.progress, step=step)
+        _save_model(self.trainer.model, self.run.last)
+        save_state(self.run.state, self.trainer.model, self.trainer.optimizer, self.progress)
 
 
 def _due(step: int, every: int, train: TrainConfig) -> bool:
@@ -239,7 +250,7 @@ def _stop_requests() -> Iterator[_Stop]:
 
     def ask(number: int, _: FrameType | None) -> None:
         stop.requested = signal.Signals(number)
-        signal.signal(number, before[number])
+        signal.signal(number, before[stop.requested])
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:

@@ -1,0 +1,5 @@
+"""`python -m deconvviz` is `deconvviz`."""
+
+from deconvviz.cli import main
+
+main()
