@@ -98,10 +98,11 @@ class Trainer:
             DeconvvizError: where the folder cannot be written or the training diverges; the last
                 checkpoint stays whole.
         """
-        progress = self._restore(run)
-        run.metrics().begin(progress.step)
-        with _stop_requests() as stop, EventLog(run.path, progress.step + 1) as log:
-            outcome = _Fit(self, run, log, listener, progress).to_the_end(stop)
+        with _stop_requests() as stop:
+            progress = self._restore(run)
+            run.metrics().begin(progress.step)
+            with EventLog(run.path, progress.step + 1) as log:
+                outcome = _Fit(self, run, log, listener, progress).to_the_end(stop)
         if outcome.accuracy is not None:
             ended = datetime.now(UTC).isoformat(timespec="seconds")
             run.write_record({**run.record(), "finished": ended, "test_accuracy": outcome.accuracy})
