@@ -26,7 +26,7 @@ from deconvviz.data import (
     evaluation_batches,
     training_batches,
 )
-from deconvviz.errors import CheckpointError, DeconvvizError
+from deconvviz.errors import CheckpointError, DataError, DeconvvizError
 from deconvviz.models.classic import classic_network
 from deconvviz.render.tensorboard import EventLog
 from deconvviz.training.loop import make_accuracy, make_optimizer, make_train_step
@@ -199,7 +199,13 @@ class _Fit:
             test_accuracy = self.trainer.test_accuracy() if evaluate else None
             self._report(Report(step, loss, accuracy, test_accuracy))
         if step == 1 or _due(step, config.pictures.every, config.train):
+            self._draw(step)
+
+    def _draw(self, step: int) -> None:
+        try:
             self.trainer.pictures.draw(self.log, step)
+        except DataError as error:  # the images are sound, so the network no longer is
+            raise _diverged("an activation", step, self.trainer.config.train) from error
 
     def _report(self, report: Report) -> None:
         self.run.metrics().append(report)
@@ -229,8 +235,12 @@ def _due(step: int, every: int, train: TrainConfig) -> bool:
 def _finite(loss: float, step: int, train: TrainConfig) -> float:
     if math.isfinite(loss):
         return loss
-    raise DeconvvizError(
-        f"The loss became {loss} at step {step}: training diverged, and this step was not saved. "
+    raise _diverged("the loss", step, train)
+
+
+def _diverged(what: str, step: int, train: TrainConfig) -> DeconvvizError:
+    return DeconvvizError(
+        f"Training diverged: at step {step} {what} was no longer finite. This step was not saved. "
         f"Lower train.learning_rate (it is {train.learning_rate}) and start a new run."
     )
 
