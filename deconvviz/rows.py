@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rich.console import Console
 from rich.progress import track
 
 from deconvviz.data import Preprocess
@@ -89,7 +90,14 @@ def write_rows(
     """
     old_events = list(folder.glob("events.out.tfevents.*"))
     headings = rows.names
-    for index, label in enumerate(track(pictured.labels, "writing rows", transient=True)):
+    screen = Console(stderr=True)
+    for index, label in track(
+        list(enumerate(pictured.labels)),
+        "writing rows",
+        console=screen,
+        transient=True,
+        disable=not screen.is_terminal,
+    ):
         write_picture(
             folder / f"{index:04d}-{label}.png",
             rows.pixels[index],

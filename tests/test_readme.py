@@ -1,0 +1,69 @@
+"""What the README tells people to type is what works."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pytest
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+COMMANDS = [
+    line.split("#")[0].strip()
+    for block in blocks("sh")
+    for line in block.splitlines()
+    if line.startswith("deconvviz ")
+]
+
+
+def test_the_readme_shows_every_command() -> None:
+    from deconvviz.cli import cli
+
+    shown = {command.split()[1] for command in COMMANDS}
+    assert shown == set(cli.list_commands(click.Context(cli)))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_the_readme_has_only_options_that_exist(command: str) -> None:
+    from deconvviz.cli import cli
+
+    name, *arguments = shlex.split(command)[1:]
+    context = click.Context(cli)
+    found = cli.get_command(context, name)
+    assert found is not None
+    while isinstance(found, click.Group):
+        found = found.get_command(context, arguments.pop(0))
+        assert found is not None
+    found.make_context(name, arguments)  # raises click.UsageError
+
+
+def test_the_readmes_python_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    import keras
+
+    import deconvviz
+    from deconvviz.config import ModelConfig
+    from deconvviz.models.classic import classic_network
+
+    class MyAffineLayer(keras.layers.Layer):
+        pass
+
+    model = classic_network(ModelConfig(), (24, 24, 3), 10)
+    monkeypatch.setattr(deconvviz, "load_model", lambda path: model, raising=False)
+    images = np.random.default_rng(0).normal(size=(2, 24, 24, 3)).astype(np.float32)
+    names: dict[str, Any] = {"images": images, "MyAffineLayer": MyAffineLayer}
+    for block in blocks("python"):
+        exec(block, names)
+    assert names["whole"].shape == names["unit"].shape == images.shape
+
+
+def test_every_file_that_the_readme_links_to_exists() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (Path(__file__).parents[1] / target).exists(), target
