@@ -39,24 +39,25 @@ class Rows:
     Attributes:
         pixels: uint8 `[n, h, panels*w, 3]`.
         names: the panels' headings, left to right.
-        scaled: what has a scale of its own: each map by its name, or the whole row.
-        scales: float `[n, len(scaled)]`, the |value| that is drawn as full black or white.
-        saturated: float `[n, len(scaled)]`, in [0, 1], the share of values beyond that.
+        scales: float `[n, panels-1]`, the |value| of each map that is drawn as full black or white.
+        saturated: float `[n, panels-1]`, in [0, 1], the share of a map's values beyond its scale.
         description: what the panels are and how they are scaled, in words that hold for every
             image and step.
+        shared: whether all panels of a row have one scale, which then stands under each map.
     """
 
     pixels: Pixels
     names: tuple[str, ...]
-    scaled: tuple[str, ...]
     scales: npt.NDArray[np.float64]
     saturated: npt.NDArray[np.float64]
     description: str
+    shared: bool = False
 
     def caption(self, image: int | None = None) -> str:
         """Say the description and the scales of one row; of all rows, their range, for None."""
         chosen = slice(None) if image is None else slice(image, image + 1)
-        each = zip(self.scaled, self.scales[chosen].T, self.saturated[chosen].T, strict=True)
+        names = ("the row",) if self.shared else self.names[1:]
+        each = zip(names, self.scales[chosen].T, self.saturated[chosen].T, strict=not self.shared)
         return f"{self.description} Scale: {', '.join(_scale_words(*one) for one in each)}."
 
     def record(self, image: int | None = None) -> dict[str, Any]:
@@ -70,7 +71,7 @@ class Rows:
         }
 
     def _by_name(self, values: npt.NDArray[np.float64]) -> dict[str, Any]:
-        return dict(zip(self.scaled, values.T.tolist(), strict=True))
+        return dict(zip(self.names[1:], values.T.tolist(), strict=True))
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,6 @@ def deconvnet_rows(
     return Rows(
         np.concatenate([three_channels(originals), *(pixels for pixels, _, _ in drawn)], axis=2),
         ("original", *names),
-        tuple(names),
         np.stack([used for _, used, _ in drawn], axis=1),
         np.stack([beyond for _, _, beyond in drawn], axis=1),
         f"original | {' | '.join(names)}. Rules: {rules}. Start signal: {start}. {how}; zero is "
@@ -166,13 +166,13 @@ def classic_rows(
     return Rows(
         np.stack([three_channels(tf1_image_summary(row)) for row in stitched]),
         ("input", *names),
-        ("the row",),
-        largest,
-        np.zeros_like(largest),
+        np.repeat(largest, len(panels), axis=1),
+        np.zeros((len(stitched), len(panels))),
         f"input | {' | '.join(names)}. Rules: {rules}. Start signal: {start}. Each row, the "
         "network's input included, has one scale, its largest |value| (TensorFlow 1's image "
         "summary); zero is grey (128), or black in a row without negative values; what is not "
         "finite is red.",
+        shared=True,
     )
 
 

@@ -98,7 +98,7 @@ def server(written, tmp_path_factory):
 
 
 def _ready(process, out):
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.2)
         if found := re.search(r"at (http://localhost:\d+/)", out.read_text(errors="replace")):

@@ -73,7 +73,7 @@ def browser(tmp_path_factory):
 
 def _wait_for(browser, script, enough):
     cards = []
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         cards = browser.execute_script(EVERY_ELEMENT + script)
         if enough(cards):

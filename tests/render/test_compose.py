@@ -243,7 +243,7 @@ def test_classic_rows_put_input_and_maps_on_one_scale(channels):
     for image, row in enumerate(stitched):
         expected = np.broadcast_to(tf1_image_summary(row), (*row.shape[:2], 3))
         np.testing.assert_array_equal(rows.pixels[image], expected)
-        assert rows.scales[image].tolist() == [np.abs(row).max()]
+        assert rows.scales[image].tolist() == [np.abs(row).max()] * 2
         assert rows.caption(image).endswith(f"Scale: the row {np.abs(row).max():.3g}.")
     # maps fifty times weaker than the input keep few levels: the price of one scale
     assert np.abs(rows.pixels[:, :, 12:].astype(int) - 128).max() <= 2
