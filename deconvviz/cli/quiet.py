@@ -19,7 +19,7 @@ def import_tensorflow(verbose: bool = False) -> None:
     if verbose:
         _first_op()
         return
-    # Later chatter, such as of TFRecord readers, does heed the setting; warnings still come through.
+    # Later chatter, such as that of TFRecord readers, heeds this; warnings still come through.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     sys.stderr.flush()
     screen = os.dup(2)
