@@ -209,11 +209,18 @@ def test_without_data_and_network_one_sentence_says_what_to_do(
 def test_a_host_that_never_answers_is_given_up_within_seconds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(requests, "get", lambda *_, **__: time.sleep(60))
+    released = threading.Event()
+
+    def silent(*_: object, **__: object) -> None:
+        released.wait(timeout=60)
+        raise requests.ConnectionError
+
+    monkeypatch.setattr(requests, "get", silent)
     begun = time.monotonic()
     with pytest.raises(DataError, match="cannot be reached"):
         load(tmp_path)
     assert time.monotonic() - begun < 8
+    released.set()
 
 
 @pytest.fixture
