@@ -185,6 +185,11 @@ class Deconvnet:
         Returns:
             Signed float32 of the images' shape (a tuple for several inputs).
         """
+        if np.shape(signal) != tuple(traced.activation.shape):
+            raise DeconvvizError(
+                f"The signal at layer {traced.layer!r} has the shape of its activation, "
+                f"{list(traced.activation.shape)}; received {list(np.shape(signal))}."
+            )
         signal = tf.convert_to_tensor(signal, traced.activation.dtype)
         maps = self._project(traced.values, traced.switches, signal, traced.layer)
         arrays = tuple(np.asarray(part, np.float32) for part in maps)
@@ -251,9 +256,14 @@ def _features(
     if not whole or np.any(features < 0) or (channels and np.any(features >= channels)):
         raise DeconvvizError(
             f"Layer {layer!r} has features 0 to {(channels or 0) - 1}; feature takes one of them, "
-            f"or an int array with one for each of the {count} images; received {feature!r}."
+            f"or an int array with one for each of the {count} images; received "
+            f"{_one_line(feature)}."
         )
     return np.broadcast_to(features, (count,)).astype(np.int32)
+
+
+def _one_line(received: Any) -> str:
+    return repr(received.tolist() if isinstance(received, np.ndarray) else received)
 
 
 def _places(
@@ -274,7 +284,7 @@ def _places(
     if not whole or np.any(places < 0) or np.any(places >= sizes):
         raise DeconvvizError(
             f"Layer {layer!r} is {target[0]} units high and {target[1]} wide; at takes 'max', "
-            f"(y, x) within it, or an int array [{count}, 2]; received {at!r}."
+            f"(y, x) within it, or an int array [{count}, 2]; received {_one_line(at)}."
         )
     return np.broadcast_to(places, (count, 2)).astype(np.int32)
 

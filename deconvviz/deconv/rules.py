@@ -60,10 +60,12 @@ def adjoint(traced: StepTrace, signal: tf.Tensor) -> tuple[tf.Tensor, ...]:
 def transposed_convolution(traced: StepTrace, signal: tf.Tensor) -> tuple[tf.Tensor, ...]:
     """Filter with the same kernel, flipped and transposed; no bias (Zeiler & Fergus, Section 2.1).
 
-    `tf.nn.conv2d_transpose` knows no groups and no channels-first images: there, the adjoint.
+    `tf.nn.conv2d_transpose` knows no groups, no channels-first images and, on a CPU, no dilation:
+    there, the adjoint, which is the same map.
     """
     layer = traced.step.operation
-    if layer.groups > 1 or layer.data_format != "channels_last":
+    plain = layer.groups == 1 and tuple(layer.dilation_rate) == (1, 1)
+    if not plain or layer.data_format != "channels_last":
         return adjoint(traced, signal)
     back = tf.nn.conv2d_transpose(
         signal,
@@ -71,7 +73,6 @@ def transposed_convolution(traced: StepTrace, signal: tf.Tensor) -> tuple[tf.Ten
         output_shape=tf.shape(traced.inputs[0]),
         strides=layer.strides,
         padding=layer.padding.upper(),
-        dilations=layer.dilation_rate,
     )
     return (back,)
 
