@@ -8,7 +8,7 @@ import click
 
 from deconvviz.cli.quiet import import_tensorflow
 from deconvviz.config import DataConfig
-from deconvviz.errors import ConfigError, DataError
+from deconvviz.errors import ConfigError
 
 if TYPE_CHECKING:
     from deconvviz.deconv.deconvnet import Deconvnet
@@ -50,7 +50,13 @@ class _Checkpoint:
     help="Pictures of your own instead: one path or several.",
 )
 @click.argument("more_images", nargs=-1, type=click.Path(path_type=Path), metavar="")
-@click.option("--limit", type=click.IntRange(1), default=16, show_default=True, help="How many.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=16,
+    show_default=True,
+    help="How many images of a data set.",
+)
 @click.option(
     "--layer",
     "layers",
@@ -111,7 +117,7 @@ def reconstruct(
     way_in = _preprocess(checkpoint, preprocess, net, ckpt)
     files = (image, *more_images) if image else ()
     pictured = (
-        _own_images(files[:limit], checkpoint, net)
+        _own_images(files, checkpoint, net)
         if files
         else _data_set(checkpoint, dataset, data_dir, split, limit)
     )
@@ -177,15 +183,24 @@ def _data_set(
     from deconvviz.data import load_dataset
     from deconvviz.rows import Pictured
 
-    own = checkpoint.data if checkpoint.data and name in (None, checkpoint.data.name) else None
-    if own is None and name is None:
-        raise DataError("Say which images to show: --dataset cifar10 or photos, or --images PATH….")
-    base = (own or DataConfig.model_construct(name=name)).model_dump()
-    config = DataConfig(**{**base, "dir": data_dir or base["dir"]})
-    dataset = load_dataset(config, checkpoint.seed)
+    dataset = load_dataset(_data_config(checkpoint.data, name, data_dir), checkpoint.seed)
     part = dataset.test if split == "test" else dataset.train
     labels = tuple(dataset.classes[label] for label in part.labels[:limit])
     return Pictured(dataset.name, part.images[:limit], labels, split)
+
+
+def _data_config(own: DataConfig | None, name: str | None, data_dir: Path | None) -> DataConfig:
+    """The run's own data, unless another is asked for."""
+    if own is not None and name in (None, own.name):
+        return own.model_copy(update={"dir": data_dir or own.dir})
+    if name is None:
+        raise ConfigError(
+            "Say which images to show: --dataset cifar10 or photos, or --images PATH…."
+        )
+    if name == "folder" and data_dir is None:
+        raise ConfigError("--dataset folder needs --data-dir, the directory of class directories.")
+    size = own.size if own else DataConfig().size
+    return DataConfig.model_validate({"name": name, "dir": data_dir, "size": size, "crop": 0})
 
 
 def _name(pictured: "Pictured", rules: str, layers: tuple[str, ...]) -> str:

@@ -175,6 +175,18 @@ def test_a_file_that_belongs_to_no_run_needs_its_preprocessing(
     assert_refused(ended, "--preprocess", "standardize, signed, unit, raw")
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [((), "--dataset"), (("--dataset", "folder"), "--data-dir")],
+)
+def test_a_file_that_belongs_to_no_run_needs_its_images_named(
+    options: tuple[str, ...], words: str, call: Any, trained: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.keras"
+    path.write_bytes((trained / "checkpoints" / "last.keras").read_bytes())
+    assert_refused(call("reconstruct", "--ckpt", path, "--preprocess", "unit", *options), words)
+
+
 def test_folders_that_cannot_be_written_are_refused(call: Any, tiny: Any, pictures: Path) -> None:
     inside_a_file = next(pictures.rglob("*.png")) / "logs"
     ended = call("train", "--logdir", inside_a_file, "--data-dir", pictures, *tiny())
