@@ -43,7 +43,7 @@ def training_batches(
         A data set of (float32 [batch_size, h, w, C], int64 [batch_size]).
 
     Raises:
-        DataError: where the images do not fill one batch.
+        DataError: where the images do not fill one batch, or are too small for the window.
     """
     count = len(split.labels)
     steps = count // batch_size  # an epoch
@@ -52,7 +52,7 @@ def training_batches(
             f"The batch size is {batch_size} but there are only {count} training images; choose a "
             f"batch size of at most {count}."
         )
-    images, labels = _in_memory(split)
+    images, labels = _in_memory(split, preprocess)
 
     @tf.autograph.experimental.do_not_convert  # all tensors already, and conversion writes a file
     def order(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -88,8 +88,11 @@ def evaluation_batches(split: Split, preprocess: Preprocess, batch_size: int) ->
 
     Returns:
         A data set of (float32 [b, h, w, C], int64 [b]), b at most batch_size.
+
+    Raises:
+        DataError: where the images are too small for the window.
     """
-    images, labels = _in_memory(split)
+    images, labels = _in_memory(split, preprocess)
 
     @tf.autograph.experimental.do_not_convert
     def batch(start: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -98,7 +101,8 @@ def evaluation_batches(split: Split, preprocess: Preprocess, batch_size: int) ->
     return tf.data.Dataset.range(0, len(split.labels), batch_size).map(batch).prefetch(2)
 
 
-def _in_memory(split: Split) -> tuple[tf.Tensor, tf.Tensor]:
+def _in_memory(split: Split, preprocess: Preprocess) -> tuple[tf.Tensor, tf.Tensor]:
+    preprocess.window(split.images[:1])  # refuse here: inside tf.data the words would get lost
     # tf.data runs on the CPU; a copy on a GPU would come back over the bus with every batch.
     with tf.device("/CPU:0"):
         return tf.constant(split.images), tf.constant(split.labels)

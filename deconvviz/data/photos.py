@@ -29,6 +29,7 @@ PHOTOS = (
 )
 TRAIN_CROPS, TEST_CROPS = 800, 160  # a photograph
 _CELLS = 5  # a side
+_HOLD_OUT_ONE_IN = 5
 _SMALLEST = 0.5  # the side of a crop, as a part of a cell's shorter side; the largest is 1
 
 
@@ -83,7 +84,7 @@ def crop_boxes(
 def _held_out_mask(height: int, width: int) -> NDArray[np.bool_]:
     row = np.arange(height)[:, None] * _CELLS // height
     column = np.arange(width)[None, :] * _CELLS // width
-    return (2 * row + column) % 5 == 0
+    return (2 * row + column) % _HOLD_OUT_ONE_IN == 0
 
 
 def _split(photos: list[Image.Image], size: int, seed: int, count: int, *, held_out: bool) -> Split:

@@ -117,6 +117,15 @@ def test_fewer_images_than_a_batch_are_refused() -> None:
         training_batches(SPLIT, RAW, batch_size=12, seed=0)
 
 
+@pytest.mark.parametrize("random_crop", [False, True])
+def test_a_window_larger_than_the_images_is_refused_in_plain_words(random_crop: bool) -> None:
+    large = Preprocess("raw", 9)
+    with pytest.raises(DataError, match=r"^The images are 8 x 8 pixels, too small"):
+        training_batches(SPLIT, large, batch_size=3, seed=0, random_crop=random_crop)
+    with pytest.raises(DataError, match=r"^The images are 8 x 8 pixels, too small"):
+        evaluation_batches(SPLIT, large, 3)
+
+
 def test_the_shapes_of_training_batches_are_known_beforehand() -> None:
     x, y = training_batches(SPLIT, Preprocess("unit", 6), batch_size=4, seed=0).element_spec
     assert (x.shape, x.dtype.name) == ((4, 6, 6, 3), "float32")
