@@ -10,6 +10,7 @@ import urllib.parse
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,17 +44,17 @@ class Server:
         with urllib.request.urlopen(asked, timeout=30) as answer:
             return answer.read()
 
-    def ask_json(self, path: str, **query: object):
+    def ask_json(self, path: str, **query: object) -> Any:
         """Give the answer, read as JSON."""
         return json.loads(self.ask(path, **query))
 
 
 @pytest.fixture(scope="session")
-def written(tmp_path_factory):
+def written(tmp_path_factory: pytest.TempPathFactory) -> Any:
     import tensorflow as tf
 
     @tf.function(input_signature=[tf.TensorSpec((None, 24, 24, 3))])
-    def network(x):
+    def network(x: Any) -> Any:
         return tf.nn.relu(tf.nn.conv2d(x, tf.ones((5, 5, 3, 8)), 1, "SAME", name="conv1"))
 
     made = Written(tmp_path_factory.mktemp("logs"))
@@ -68,7 +69,7 @@ def written(tmp_path_factory):
     return made
 
 
-def _killed_at_500_and_resumed_from_400(directory):
+def _killed_at_500_and_resumed_from_400(directory: Path) -> Any:
     first = EventLog(directory)
     for step in range(50, 501, 50):
         first.scalar("train/loss", 1.0, step)
@@ -79,7 +80,7 @@ def _killed_at_500_and_resumed_from_400(directory):
 
 
 @pytest.fixture(scope="session")
-def server(written, tmp_path_factory):
+def server(written: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     out = tmp_path_factory.mktemp("tensorboard") / "out.txt"
     flags = ["--logdir", written.logdir, "--port", "0", "--samples_per_plugin", "images=1000"]
     with out.open("wb") as file:
@@ -97,7 +98,7 @@ def server(written, tmp_path_factory):
             process.wait()
 
 
-def _ready(process, out):
+def _ready(process: Any, out: Any) -> Any:
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.2)

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from typing import Any
 
 import pytest
 
@@ -59,11 +60,11 @@ SERIES_CARDS = """
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Any:
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
+    options.binary_location = str(BROWSER)
     for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
         options.add_argument(flag)
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
@@ -71,7 +72,7 @@ def browser(tmp_path_factory):
     driver.quit()
 
 
-def _wait_for(browser, script, enough):
+def _wait_for(browser: Any, script: Any, enough: Any) -> Any:
     cards = []
     deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
@@ -82,13 +83,13 @@ def _wait_for(browser, script, enough):
     raise AssertionError(f"the page shows only {cards}")
 
 
-def _of_source(cards):
+def _of_source(cards: Any) -> Any:
     return [c for c in cards if "source/cifar10" in c["text"].replace(" ", "") and c["width"] > 0]
 
 
 def test_the_images_page_shows_every_picture_of_the_tag_enlarged_and_unsmoothed(
-    server, written, browser
-):
+    server: Any, written: Any, browser: Any
+) -> None:
     browser.get(f"{server.url}#images")
     cards = _of_source(_wait_for(browser, IMAGE_CARDS, lambda all_: len(_of_source(all_)) == 4))
     for number, card in enumerate(cards, start=1):
@@ -100,7 +101,7 @@ def test_the_images_page_shows_every_picture_of_the_tag_enlarged_and_unsmoothed(
         assert written.description in card["text"]  # behind the card's (i)
 
 
-def test_the_time_series_page_shows_the_pictures_too(server, browser):
+def test_the_time_series_page_shows_the_pictures_too(server: Any, browser: Any) -> None:
     browser.get(f"{server.url}?tagFilter=source#timeseries")
     cards = _of_source(_wait_for(browser, SERIES_CARDS, lambda all_: len(_of_source(all_)) == 4))
     assert [card["width"] for card in cards] == [72] * 4

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,15 +13,8 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from deconvviz.errors import DeconvvizError
-from deconvviz.render.compose import (
-    classic_rows,
-    deconvnet_rows,
-    enlarge,
-    filter_grid,
-    saturated_share,
-    symmetric,
-    tf1_image_summary,
-)
+from deconvviz.render.compose import classic_rows, deconvnet_rows, enlarge, filter_grid
+from deconvviz.render.scaling import saturated_share, symmetric, tf1_image_summary
 
 PANELS = hnp.arrays(
     np.float32,
@@ -30,14 +24,14 @@ PANELS = hnp.arrays(
 
 
 @pytest.fixture(scope="module")
-def tf():
+def tf() -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     return pytest.importorskip("tensorflow")
 
 
 @settings(max_examples=50, deadline=None)  # the machine may be busy
 @given(PANELS)
-def test_symmetric_draws_zero_grey_and_the_largest_value_at_the_end(panel):
+def test_symmetric_draws_zero_grey_and_the_largest_value_at_the_end(panel: Any) -> None:
     pixels, scale = symmetric(panel)
     assert pixels.dtype == np.uint8
     assert pixels.shape == (*panel.shape[:2], 3)
@@ -50,7 +44,7 @@ def test_symmetric_draws_zero_grey_and_the_largest_value_at_the_end(panel):
 
 @settings(max_examples=50, deadline=None)  # the machine may be busy
 @given(PANELS)
-def test_symmetric_is_undone_to_within_one_grey_level(panel):
+def test_symmetric_is_undone_to_within_one_grey_level(panel: Any) -> None:
     pixels, scale = symmetric(panel)
     again = (pixels[..., : panel.shape[-1]].astype(np.float64) - 128) / 127 * scale
     # Truncation loses less than one level, and never upwards; the slack is float64 rounding.
@@ -58,17 +52,17 @@ def test_symmetric_is_undone_to_within_one_grey_level(panel):
     assert (panel - again <= scale / 127 * (1 + 1e-9)).all()
 
 
-def test_symmetric_truncates_rather_than_rounds():
+def test_symmetric_truncates_rather_than_rounds() -> None:
     pixels, _ = symmetric(np.array([[[1.0], [0.9], [-0.1], [-1.0]]]))
     assert pixels[0, :, 0].tolist() == [255, 242, 115, 1]  # 128 + 114.3, 128 - 12.7
 
 
-def test_grey_panels_become_three_equal_channels():
+def test_grey_panels_become_three_equal_channels() -> None:
     pixels, _ = symmetric(np.linspace(-1, 1, 12).reshape(3, 4, 1))
     assert (pixels == pixels[..., :1]).all()
 
 
-def test_a_given_scale_saturates_what_lies_beyond_it_and_the_share_is_told():
+def test_a_given_scale_saturates_what_lies_beyond_it_and_the_share_is_told() -> None:
     panel = np.array([[[-3.0], [-1.0], [0.0], [0.5], [1.0], [1.1], [9.0], [1e30]]])
     pixels, scale = symmetric(panel, scale=1.0)
     assert scale == 1
@@ -77,7 +71,7 @@ def test_a_given_scale_saturates_what_lies_beyond_it_and_the_share_is_told():
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_symmetric_refuses_what_is_not_finite(bad):
+def test_symmetric_refuses_what_is_not_finite(bad: float) -> None:
     panel = np.zeros((2, 2, 3))
     panel[1, 0, 2] = bad
     with pytest.raises(DeconvvizError, match="1 of the 12 values of a panel are NaN or infinite"):
@@ -85,18 +79,18 @@ def test_symmetric_refuses_what_is_not_finite(bad):
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, np.nan, np.inf])
-def test_symmetric_refuses_a_scale_that_is_no_scale(scale):
+def test_symmetric_refuses_a_scale_that_is_no_scale(scale: float) -> None:
     with pytest.raises(DeconvvizError, match="finite number above 0"):
         symmetric(np.ones((1, 1, 1)), scale)
 
 
 @pytest.mark.parametrize("channels", [2, 4, 64])
-def test_symmetric_refuses_channels_that_have_no_colour(channels):
+def test_symmetric_refuses_channels_that_have_no_colour(channels: int) -> None:
     with pytest.raises(DeconvvizError, match=f"has {channels}"):
         symmetric(np.ones((1, 1, channels)))
 
 
-def _random_rows(count=100):
+def _random_rows(count: int = 100) -> Any:
     random = np.random.default_rng(0)
     for channels in (1, 3):
         shape = (4, 9, channels)
@@ -117,7 +111,7 @@ def _random_rows(count=100):
         yield np.full(shape, 1.001e-6, np.float32)
 
 
-def test_tf1_scaling_equals_tensorflow_1s_own_image_summary_bit_for_bit(tf):
+def test_tf1_scaling_equals_tensorflow_1s_own_image_summary_bit_for_bit(tf: Any) -> None:
     graph = tf.Graph()
     with graph.as_default():
         rows = tf.compat.v1.placeholder(tf.float32, [1, None, None, None])
@@ -133,7 +127,7 @@ def test_tf1_scaling_equals_tensorflow_1s_own_image_summary_bit_for_bit(tf):
     assert len(kinds) >= 3  # both branches and the bad colour were met
 
 
-def test_tensorflow_2_would_clip_a_signed_row_so_we_convert_ourselves(tf):
+def test_tensorflow_2_would_clip_a_signed_row_so_we_convert_ourselves(tf: Any) -> None:
     random = np.random.default_rng(1)
     standardised = random.normal(size=(24, 72, 3)).astype(np.float32)
     theirs = tf.image.convert_image_dtype(standardised, tf.uint8, saturate=True).numpy()
@@ -144,7 +138,7 @@ def test_tensorflow_2_would_clip_a_signed_row_so_we_convert_ourselves(tf):
     assert np.isin(symmetric(standardised)[0], [0, 1, 255]).mean() < 0.001
 
 
-def _some_maps(n=3, size=6, layers=2, channels=3, seed=2):
+def _some_maps(n: int = 3, size: int = 6, layers: int = 2, channels: int = 3, seed: int = 2) -> Any:
     random = np.random.default_rng(seed)
     originals = random.integers(0, 256, (n, size, size, channels), dtype=np.uint8)
     strengths = 10.0 ** -np.arange(layers)
@@ -152,7 +146,7 @@ def _some_maps(n=3, size=6, layers=2, channels=3, seed=2):
     return originals, maps
 
 
-def test_deconvnet_rows_show_the_original_as_it_is_and_every_map_on_its_own_scale():
+def test_deconvnet_rows_show_the_original_as_it_is_and_every_map_on_its_own_scale() -> None:
     originals, maps = _some_maps()
     rows = deconvnet_rows(originals, maps, ["pool1", "pool2"])
     assert rows.pixels.shape == (3, 6, 18, 3)
@@ -168,7 +162,7 @@ def test_deconvnet_rows_show_the_original_as_it_is_and_every_map_on_its_own_scal
     assert rows.names == ("original", "pool1", "pool2")
 
 
-def test_one_given_scale_makes_the_steps_of_a_run_comparable():
+def test_one_given_scale_makes_the_steps_of_a_run_comparable() -> None:
     originals, maps = _some_maps(n=1)
     before = deconvnet_rows(originals, maps, ["a", "b"], scales=(4.0, 0.5))
     after = deconvnet_rows(originals, [m / 2 for m in maps], ["a", "b"], scales=(4.0, 0.5))
@@ -178,7 +172,7 @@ def test_one_given_scale_makes_the_steps_of_a_run_comparable():
     assert before.scales.tolist() == [[4.0, 0.5]]
 
 
-def test_the_caption_owns_up_to_saturated_values():
+def test_the_caption_owns_up_to_saturated_values() -> None:
     originals, maps = _some_maps(n=2)
     rows = deconvnet_rows(originals, maps, ["a", "b"], scales=(1.0, 100.0))
     share = np.mean(np.abs(maps[0][1]) > 1)
@@ -186,13 +180,13 @@ def test_the_caption_owns_up_to_saturated_values():
     assert f"a 1 ({share:.2%} of its values saturated), b 100." in rows.caption(1)
 
 
-def test_a_caption_for_all_rows_gives_the_range_of_their_scales():
+def test_a_caption_for_all_rows_gives_the_range_of_their_scales() -> None:
     originals = np.zeros((2, 1, 1, 3), np.uint8)
     maps = [np.array([0.25, 4.0]).reshape(2, 1, 1, 1) * np.ones((2, 1, 1, 3))]
     assert deconvnet_rows(originals, maps, ["p"]).caption().endswith("Scale: p 0.25 to 4.")
 
 
-def test_descriptions_name_panels_rules_start_signal_and_scaling():
+def test_descriptions_name_panels_rules_start_signal_and_scaling() -> None:
     originals, maps = _some_maps()
     ours = deconvnet_rows(originals, maps, ["p", "q"], rules="guided", start="one unit, value 1")
     assert ours.description.startswith("original | p | q. Rules: guided. Start signal: one unit")
@@ -205,8 +199,9 @@ def test_descriptions_name_panels_rules_start_signal_and_scaling():
     assert "Each row, the network's input included, has one scale" in classic.description
 
 
-def test_a_record_is_plain_json_and_keeps_every_scale():
-    rows = deconvnet_rows(*_some_maps(), ["p", "q"])
+def test_a_record_is_plain_json_and_keeps_every_scale() -> None:
+    originals, maps = _some_maps()
+    rows = deconvnet_rows(originals, maps, ["p", "q"])
     read = json.loads(json.dumps(rows.record(1), allow_nan=False))
     assert read["scales"] == dict(zip("pq", rows.scales[1], strict=True))
     assert read["saturated"] == {"p": 0, "q": 0}
@@ -214,14 +209,14 @@ def test_a_record_is_plain_json_and_keeps_every_scale():
     assert rows.record()["scales"]["q"] == rows.scales[:, 1].tolist()
 
 
-def test_maps_that_are_not_finite_are_refused_by_their_layers_name():
+def test_maps_that_are_not_finite_are_refused_by_their_layers_name() -> None:
     originals, maps = _some_maps()
     maps[1][2, 0, 0, 0] = np.nan
     with pytest.raises(DeconvvizError, match="1 of the 324 values of the map of pool2"):
         deconvnet_rows(originals, maps, ["pool1", "pool2"])
 
 
-def test_rows_refuse_what_does_not_fit_together():
+def test_rows_refuse_what_does_not_fit_together() -> None:
     originals, maps = _some_maps()
     with pytest.raises(DeconvvizError, match="do not fit"):
         deconvnet_rows(originals, [maps[0], maps[1][:, :, :3]], ["p", "q"])
@@ -235,7 +230,7 @@ def test_rows_refuse_what_does_not_fit_together():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_classic_rows_put_input_and_maps_on_one_scale(channels):
+def test_classic_rows_put_input_and_maps_on_one_scale(channels: int) -> None:
     originals, maps = _some_maps(channels=channels)
     inputs = (originals / 128.0 - 1).astype(np.float32) * 50
     rows = classic_rows(inputs, maps, ["p", "q"])
@@ -249,7 +244,7 @@ def test_classic_rows_put_input_and_maps_on_one_scale(channels):
     assert np.abs(rows.pixels[:, :, 12:].astype(int) - 128).max() <= 2
 
 
-def test_classic_rows_draw_what_is_not_finite_in_red():
+def test_classic_rows_draw_what_is_not_finite_in_red() -> None:
     inputs = np.linspace(-1, 1, 12, dtype=np.float32).reshape(1, 2, 2, 3)
     broken = inputs.copy()
     broken[0, 1, 1, 0] = np.inf
@@ -257,12 +252,12 @@ def test_classic_rows_draw_what_is_not_finite_in_red():
 
 
 @pytest.mark.parametrize(("count", "shape"), [(64, (47, 47)), (10, (17, 23)), (1, (5, 5))])
-def test_a_filter_grid_is_squarish_with_gaps_of_one_pixel(count, shape):
+def test_a_filter_grid_is_squarish_with_gaps_of_one_pixel(count: int, shape: Any) -> None:
     kernels = np.random.default_rng(3).normal(size=(5, 5, 3, count))
     assert filter_grid(kernels).pixels.shape == (*shape, 3)
 
 
-def test_a_filter_grid_has_one_scale_so_that_a_dead_filter_is_grey():
+def test_a_filter_grid_has_one_scale_so_that_a_dead_filter_is_grey() -> None:
     kernels = np.random.default_rng(4).normal(size=(2, 3, 3, 5))
     kernels[..., 3] = 0
     kernels[..., 4] *= 100
@@ -279,7 +274,7 @@ def test_a_filter_grid_has_one_scale_so_that_a_dead_filter_is_grey():
     assert f"{grid.scale:.3g}" in grid.caption
 
 
-def test_grey_filters_are_drawn_and_deeper_ones_refused():
+def test_grey_filters_are_drawn_and_deeper_ones_refused() -> None:
     assert (filter_grid(np.zeros((3, 3, 1, 4))).pixels[:3, :3] == 128).all()
     with pytest.raises(DeconvvizError, match="has 64"):
         filter_grid(np.zeros((5, 5, 64, 10)))
@@ -289,7 +284,7 @@ def test_grey_filters_are_drawn_and_deeper_ones_refused():
 
 @settings(max_examples=50, deadline=None)  # the machine may be busy
 @given(hnp.arrays(np.uint8, (2, 3, 4, 3)), st.integers(1, 4))
-def test_enlarging_repeats_pixels_and_nothing_else(pixels, factor):
+def test_enlarging_repeats_pixels_and_nothing_else(pixels: Any, factor: int) -> None:
     large = enlarge(pixels, factor)
     assert large.shape == (2, 3 * factor, 4 * factor, 3)
     np.testing.assert_array_equal(large[:, ::factor, ::factor], pixels)
