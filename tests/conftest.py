@@ -217,17 +217,6 @@ ZOO = {
 CASES = [(name, target) for name, plan in ZOO.items() for target in plan.targets]
 
 
-def params(pairs: list[tuple[str, str]]) -> list[Any]:
-    """Make test parameters of the cases."""
-    return [
-        pytest.param(
-            (name, target),
-            id=f"{name}-{target}",
-        )
-        for name, target in pairs
-    ]
-
-
 @functools.cache
 def build(name: str) -> Member:
     """Make a member of the zoo, always with the same weights and images."""
@@ -266,7 +255,7 @@ def zoo() -> Callable[[str], Member]:
     return build
 
 
-@pytest.fixture(params=params(CASES))
+@pytest.fixture(params=CASES, ids=lambda pair: "-".join(pair))
 def case(request: pytest.FixtureRequest) -> Case:
     """Run a test at every target layer of every member."""
     name, target = request.param
@@ -274,7 +263,8 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 @pytest.fixture(
-    params=params([c for c in CASES if c[0] not in ("batch_norm", "dense") and c[1] != "pool3"])
+    params=[c for c in CASES if c[0] not in ("batch_norm", "dense") and c[1] != "pool3"],
+    ids=lambda pair: "-".join(pair),
 )
 def convolutional_case(request: pytest.FixtureRequest) -> Case:
     """Run a test wherever only the layers that the classic program reverses lie below."""

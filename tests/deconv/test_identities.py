@@ -324,19 +324,14 @@ LOCAL = {
     "overlap": "pool1",
     "dense_overlap": "pool2",
     "separate_relu": "conv2",
+    "dilated": "conv2",
     "no_pool": "conv3",
     "batch_norm": "relu2",
 }
 
 
 @pytest.mark.parametrize("rules", ["deconvnet", "guided", "gradient"])
-@pytest.mark.parametrize(
-    ("name", "target"),
-    [
-        *LOCAL.items(),
-        ("dilated", "conv2"),
-    ],
-)
+@pytest.mark.parametrize(("name", "target"), LOCAL.items(), ids=LOCAL)
 def test_a_units_map_is_exactly_zero_outside_its_receptive_field(
     name: str, target: str, rules: str, zoo: Any, reference: Any, traced: Any
 ) -> None:
