@@ -1,0 +1,45 @@
+"""One experiment, one file: what is read is what was written, and what is wrong is told."""
+
+from pathlib import Path
+
+import pytest
+
+from deconvviz.config import RunConfig, load_config, to_toml
+from deconvviz.errors import ConfigError
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_every_shipped_configuration_is_valid_and_says_what_it_measured(path: Path) -> None:
+    load_config(path)
+    header = "".join(line for line in path.read_text().splitlines(True) if line.startswith("#"))
+    for word in ("command", "machine", "time", "result"):
+        assert f"#   {word} " in header
+
+
+def test_the_defaults_are_the_classic_program() -> None:
+    assert load_config(next(path for path in CONFIGS if path.name == "classic.toml")) == RunConfig()
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_the_resolved_configuration_reads_back_equal(path: Path, tmp_path: Path) -> None:
+    config = load_config(path, ["data.dir=/some where/it's", "pictures.scale=[0.5, 2]"])
+    (tmp_path / "config.toml").write_text(to_toml(config))
+    assert load_config(tmp_path / "config.toml") == config
+
+
+def test_overrides_win_over_the_file_and_the_last_one_wins(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[train]\nsteps = 7\nseed = 3\n")
+    config = load_config(file, ["train.steps=8", "train.steps=9", "data.name=photos"])
+    assert (config.train.steps, config.train.seed, config.data.name) == (9, 3, "photos")
+
+
+def test_a_section_that_is_a_value_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("train = 7\n")
+    with pytest.raises(ConfigError, match="train"):
+        load_config(file)
+    with pytest.raises(ConfigError, match="train is a value"):
+        load_config(file, ["train.steps=1"])
