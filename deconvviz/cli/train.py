@@ -73,7 +73,10 @@ def train(
     if resume:
         run = RunDirectory.open(resume)
     # Data and network come first: where they fail, no empty run is left behind.
-    trainer = Trainer(config, load_dataset(config.data, config.train.seed))
+    dataset = load_dataset(config.data, config.train.seed)
+    if dataset.skipped:
+        click.echo(f"Left out {dataset.skipped} files that are no sound images.")
+    trainer = Trainer(config, dataset)
     if not resume:
         run = RunDirectory.create(logdir, name, config_file.stem if config_file else "classic")
         run.write_config(config)

@@ -158,6 +158,7 @@ class Trainer:
                 "classes": self.dataset.classes,
                 "train_images": len(self.dataset.train.labels),
                 "test_images": len(self.dataset.test.labels),
+                "skipped_files": self.dataset.skipped,
                 "fingerprint": self.dataset.fingerprint,
             },
             "environment": environment(),

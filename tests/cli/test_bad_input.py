@@ -1,6 +1,7 @@
 """Whatever is wrong with what a person gives, they read one plain sentence, and lose nothing."""
 
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -105,7 +106,7 @@ def test_a_folder_that_is_no_run_is_refused(call: Any, tmp_path: Path) -> None:
 
 def test_a_damaged_state_is_refused_and_kept(call: Any, trained: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    subprocess.run(["cp", "-r", trained, run], check=True)
+    shutil.copytree(trained, run)
     truncate(run / "checkpoints" / "state.npz")
     before = (run / "checkpoints" / "last.keras").read_bytes()
     assert_refused(call("train", "--resume", run), "state.npz", "damaged")
@@ -175,6 +176,22 @@ def test_a_file_that_belongs_to_no_run_needs_its_preprocessing(
     assert_refused(ended, "--preprocess", "standardize, signed, unit, raw")
 
 
+def test_broken_pictures_are_refused_by_name_or_skipped_and_counted(
+    call: Any, tiny: Any, pictures: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "pictures"
+    shutil.copytree(pictures, folder)
+    for name in ("x.png", "y.png"):
+        (folder / "dark" / name).write_text("no picture")
+    options = ("train", "--logdir", tmp_path / "logs", "--data-dir", folder)
+    assert_refused(call(*options, *tiny()), str(folder / "dark" / "x.png"), "skip_broken")
+    assert not (tmp_path / "logs").exists()
+    ended = call(*options, *tiny("train.steps=1", "data.skip_broken=true"))
+    assert ended.code == 0, ended.err
+    assert "Left out 2 files" in ended.out
+    assert '"skipped_files": 2' in (tmp_path / "logs" / "classic-1" / "run.json").read_text()
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [((), "--dataset"), (("--dataset", "folder"), "--data-dir")],
@@ -198,7 +215,7 @@ def test_a_full_disk_while_saving_keeps_the_last_checkpoint(
     limit: int, trained: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    subprocess.run(["cp", "-r", trained, run], check=True)
+    shutil.copytree(trained, run)
     text = (run / "config.toml").read_text().replace("steps = 20", "steps = 40")
     (run / "config.toml").write_text(text)
     kept = {name: (run / "checkpoints" / name).read_bytes() for name in ("last.keras", "state.npz")}
