@@ -13,7 +13,7 @@ from deconvviz.deconv.graph import Step, flatten
 from deconvviz.deconv.project import project
 from deconvviz.deconv.rules import METHODS, Rules, rule_for
 from deconvviz.deconv.start import start_signal
-from deconvviz.deconv.trace import Trace, first_not_finite, trace
+from deconvviz.deconv.trace import Trace, first_not_finite, is_max_pool, trace
 from deconvviz.errors import DataError, DeconvvizError, UnsupportedLayerError
 
 Images = npt.NDArray[np.float32]
@@ -190,9 +190,10 @@ class Deconvnet:
                 f"The signal at layer {traced.layer!r} has the shape of its activation, "
                 f"{list(traced.activation.shape)}; received {list(np.shape(signal))}."
             )
+        self._require_switches(traced)
         signal = tf.convert_to_tensor(signal, traced.activation.dtype)
         maps = self._project(traced.values, traced.switches, signal, traced.layer)
-        arrays = tuple(np.asarray(part, np.float32) for part in maps)
+        arrays = tuple(np.array(part, np.float32) for part in maps)
         return arrays if len(arrays) > 1 else arrays[0]
 
     def _traced(self, inputs: tuple[tf.Tensor, ...], layer: str) -> tuple[Any, ...]:
@@ -205,6 +206,17 @@ class Deconvnet:
     ) -> tuple[tf.Tensor, ...]:
         activation = values[self._graph.targets[layer]]
         return project(self._graph, Trace(layer, activation, values, switches), signal, self.rules)
+
+    def _require_switches(self, traced: Trace) -> None:
+        for step in self._graph.below(self._graph.targets[traced.layer]):
+            if is_max_pool(step):
+                wanted = tuple(traced.values[step.outputs[0]].shape)
+                given = np.shape(traced.switches.get(step.path, ()))
+                if given != wanted:
+                    raise DeconvvizError(
+                        f"The switches of layer {step.path!r} are int64 {list(wanted)}, one for "
+                        f"each unit that it gave; received {list(given)}."
+                    )
 
     def _rule(self, step: Step) -> tuple[str | None, str | None]:
         try:

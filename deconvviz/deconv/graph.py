@@ -98,6 +98,11 @@ def flatten(model: keras.Model) -> Graph:
     Raises:
         DeconvvizError: for a model without a graph (subclassed, or not built yet).
     """
+    if not isinstance(model, keras.Model):
+        raise DeconvvizError(
+            f"A Deconvnet takes a Keras model; received {type(model).__name__}. Open a file with "
+            "deconvviz.load_model first."
+        )
     flat = _Flattening()
     inputs = tuple(flat.new_slot(tensor) for tensor in _functional(model, model.name).inputs)
     flat.open(model, inputs, prefix="")

@@ -1,5 +1,6 @@
 """What cannot be done is refused in a plain sentence, and the caller's model is never changed."""
 
+import dataclasses
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -312,3 +313,19 @@ def test_weights_that_changed_since_are_the_ones_that_are_used(zoo: Any, referen
         expected = reference.by_hand(model, images, "pool2", signal, rules)
         assert reference.distance(second, expected) < 2e-6
         assert reference.distance(first, expected) > 0.05
+
+
+@pytest.mark.parametrize("model", [None, "model.keras"])
+def test_what_is_no_model_is_refused_with_what_it_is(model: Any) -> None:
+    with pytest.raises(deconvviz.DeconvvizError, match=f"received {type(model).__name__}"):
+        deconvviz.Deconvnet(model)
+
+
+def test_switches_that_do_not_fit_are_refused_by_their_pool(net: Any, member: Any) -> None:
+    layer = "pool2"
+    traced = net.trace(member.images, layer)
+    path = next(iter(traced.switches))
+    for switches in ({}, {**traced.switches, path: traced.switches[path][:1]}):
+        foreign = dataclasses.replace(traced, switches=switches)
+        with pytest.raises(deconvviz.DeconvvizError, match=f"switches of layer '{path}'"):
+            net.project(foreign, traced.activation)

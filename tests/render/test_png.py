@@ -76,8 +76,8 @@ def test_the_caption_stands_in_the_picture_in_its_text_and_in_its_record(tmp_pat
     caption = rows.caption(0) + " Gemessen für Größe ±1."
     write_picture(path, rows.pixels[0], caption, {"step": 500, **rows.record(0)}, rows.names)
     record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    with Image.open(path) as picture:
-        assert picture.info["Description"] == caption
+    with Image.open(path) as opened:
+        assert opened.info["Description"] == caption
     assert record["caption"] == caption
     assert record["step"] == 500
     assert record["scales"]["pool2"] == rows.scales[0, 1]
