@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     help="Where the data lies: TFDS's folder for cifar10, the folder of classes for folder.",
 )
 @click.option(
+    "--skip-broken",
+    is_flag=True,
+    help="Leave out, and count, pictures of a folder that cannot be read.",
+)
+@click.option(
     "--resume",
     type=click.Path(path_type=Path),
     metavar="RUN",
@@ -48,6 +53,7 @@ def train(
     name: str | None,
     logdir: Path,
     data_dir: Path | None,
+    skip_broken: bool,
     resume: Path | None,
     verbose: bool,
 ) -> None:
@@ -63,6 +69,8 @@ def train(
         )
     if data_dir:
         overrides = (*overrides, f"data.dir={json.dumps(str(data_dir))}")
+    if skip_broken:
+        overrides = (*overrides, "data.skip_broken=true")
     # A configuration that cannot be used is refused before TensorFlow's seconds are spent.
     config = load_config(resume / "config.toml" if resume else config_file, overrides)
     import_tensorflow(verbose)

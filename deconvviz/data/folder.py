@@ -104,9 +104,7 @@ def _read(
         except DataError as error:
             if skip_broken:
                 continue
-            raise DataError(
-                f"{error} Or leave out all such files: --set data.skip_broken=true."
-            ) from None
+            raise DataError(f"{error} Or leave out all such files: --skip-broken.") from None
         rank = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
         examples.append(_Example(rank, label, image))
     return sorted(examples)

@@ -184,9 +184,9 @@ def test_broken_pictures_are_refused_by_name_or_skipped_and_counted(
     for name in ("x.png", "y.png"):
         (folder / "dark" / name).write_text("no picture")
     options = ("train", "--logdir", tmp_path / "logs", "--data-dir", folder)
-    assert_refused(call(*options, *tiny()), str(folder / "dark" / "x.png"), "skip_broken")
+    assert_refused(call(*options, *tiny()), str(folder / "dark" / "x.png"), "--skip-broken")
     assert not (tmp_path / "logs").exists()
-    ended = call(*options, *tiny("train.steps=1", "data.skip_broken=true"))
+    ended = call(*options, "--skip-broken", *tiny("train.steps=1"))
     assert ended.code == 0, ended.err
     assert "Left out 2 files" in ended.out
     assert '"skipped_files": 2' in (tmp_path / "logs" / "classic-1" / "run.json").read_text()
