@@ -1,6 +1,6 @@
 """`Deconvnet`: a trained model, and a method to run its activations back to pixels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from deconvviz.deconv.arguments import checked_features, checked_places, require_shapes
 from deconvviz.deconv.graph import Step, flatten
 from deconvviz.deconv.project import project
 from deconvviz.deconv.rules import METHODS, Rules, rule_for
@@ -115,8 +116,8 @@ class Deconvnet:
         inputs = self._inputs(images)
         target = self.require(layer)
         count = len(inputs[0])
-        features = _features(feature, count, target, layer)
-        places = _places(at, features, count, target, layer)
+        features = checked_features(feature, count, target, layer)
+        places = checked_places(at, features, count, target, layer)
         if start not in ("activation", "one"):
             raise DeconvvizError(f"start got {start!r}; allowed are 'activation' and 'one'.")
         parts = []
@@ -233,73 +234,5 @@ class Deconvnet:
 
     def _inputs(self, images: Images | tuple[Images, ...]) -> tuple[tf.Tensor, ...]:
         given = images if isinstance(images, tuple) else (images,)
-        wanted = [self._graph.shapes[slot] for slot in self._graph.inputs]
-        shapes = [np.shape(x) for x in given]
-        fit = len(shapes) == len(wanted) and all(map(_fits, shapes, wanted))
-        if not fit or len({shape[0] for shape in shapes}) > 1:
-            raise DataError(
-                f"The model takes images of shape {_shapes(('n', *shape) for shape in wanted)}; "
-                f"received {_shapes(shapes)}."
-            )
+        require_shapes(given, [self._graph.shapes[slot] for slot in self._graph.inputs])
         return tuple(tf.convert_to_tensor(np.asarray(x, np.float32)) for x in given)
-
-
-def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
-    return len(shape) == len(wanted) + 1 and all(
-        size in (None, have) for size, have in zip(wanted, shape[1:], strict=True)
-    )
-
-
-def _shapes(shapes: Any) -> str:
-    return " and ".join(
-        "[" + ", ".join("any" if size is None else str(size) for size in shape) + "]"
-        for shape in shapes
-    )
-
-
-def _features(
-    feature: int | npt.ArrayLike | None, count: int, target: Sequence[int | None], layer: str
-) -> npt.NDArray[np.int32] | None:
-    """One feature for each image, checked."""
-    if feature is None:
-        return None
-    features, channels = np.asarray(feature), target[-1]
-    whole = np.issubdtype(features.dtype, np.integer) and features.shape in ((), (count,))
-    if not whole or np.any(features < 0) or (channels and np.any(features >= channels)):
-        raise DeconvvizError(
-            f"Layer {layer!r} has features 0 to {(channels or 0) - 1}; feature takes one of them, "
-            f"or an int array with one for each of the {count} images; received "
-            f"{_one_line(feature)}."
-        )
-    return np.broadcast_to(features, (count,)).astype(np.int32)
-
-
-def _one_line(received: Any) -> str:
-    return repr(received.tolist() if isinstance(received, np.ndarray) else received)
-
-
-def _places(
-    at: Any, features: Any, count: int, target: Sequence[int | None], layer: str
-) -> str | npt.NDArray[np.int32] | None:
-    """One (y, x) for each image, checked; or "max"."""
-    if at is None or (isinstance(at, str) and at == "max" and _is_map(features, target)):
-        return at if at is None else "max"
-    if features is None:
-        raise DeconvvizError("at chooses a unit of one feature map: give feature too.")
-    if len(target) == 1:
-        raise DeconvvizError(
-            f"Layer {layer!r} has no spatial axes: feature alone chooses a unit; leave out at."
-        )
-    places = np.asarray(at)
-    whole = np.issubdtype(places.dtype, np.integer) and places.shape in ((2,), (count, 2))
-    sizes = np.array([size or np.iinfo(np.int32).max for size in target[:2]])
-    if not whole or np.any(places < 0) or np.any(places >= sizes):
-        raise DeconvvizError(
-            f"Layer {layer!r} is {target[0]} units high and {target[1]} wide; at takes 'max', "
-            f"(y, x) within it, or an int array [{count}, 2]; received {_one_line(at)}."
-        )
-    return np.broadcast_to(places, (count, 2)).astype(np.int32)
-
-
-def _is_map(features: Any, target: Sequence[int | None]) -> bool:
-    return features is not None and len(target) == 3

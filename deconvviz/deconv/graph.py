@@ -16,7 +16,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from deconvviz.errors import DeconvvizError
+from deconvviz.errors import DeconvvizError, UnsupportedLayerError
 
 # Layers that compute something affine and then, where one is set, an activation.
 _ACTIVATED = (
@@ -187,6 +187,11 @@ def _call(node: Any, without_activation: bool) -> Callable[[Tensors], tuple[tf.T
     def call(tensors: Tensors) -> tuple[tf.Tensor, ...]:
         places = dict(zip(map(id, arguments.keras_tensors), tensors, strict=True))
         args, kwargs = arguments.fill_in(places)
+        if kwargs.get("training"):
+            raise UnsupportedLayerError(
+                f"Layer {operation.name!r} is called with training=True, so its output at "
+                "inference is not what is reconstructed. Rebuild the model without it."
+            )
         if getattr(operation, "_call_has_training_arg", False):
             kwargs["training"] = False
         with _linear(operation) if without_activation else _as_it_is():

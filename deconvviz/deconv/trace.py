@@ -5,12 +5,14 @@ run: a softmax head does not matter to the second layer.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from deconvviz.deconv.graph import Graph, Step
 from deconvviz.deconv.switches import max_pool_with_switches
+from deconvviz.errors import UnsupportedLayerError
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,12 @@ def trace(graph: Graph, inputs: tuple[tf.Tensor, ...], layer: str) -> Trace:
     for step in graph.below(target):
         tensors = [values[slot] for slot in step.inputs]
         if is_max_pool(step):
-            pool = step.operation
+            pool: Any = step.operation
+            if pool.data_format != "channels_last":
+                raise UnsupportedLayerError(
+                    f"Layer {step.path!r} pools images with the channels first, and TensorFlow's "
+                    "max_pool_with_argmax knows only channels_last. Rebuild the model with that."
+                )
             pooled, switches[step.path] = max_pool_with_switches(
                 tensors[0], pool.pool_size, pool.strides, pool.padding
             )
@@ -68,5 +75,7 @@ def first_not_finite(graph: Graph, traced: Trace) -> tf.Tensor:
 
 
 def is_max_pool(step: Step) -> bool:
-    """Whether a step is a max pool over an image, the one kind of step that has switches."""
-    return isinstance(step.operation, keras.layers.MaxPooling2D)
+    """Whether a step is Keras's max pool over an image, the one kind of step with switches."""
+    pool: Any = keras.layers.MaxPooling2D
+    # A child that pools in a way of its own is not it; nor has the argmax op channels first.
+    return isinstance(step.operation, pool) and type(step.operation).call is pool.call

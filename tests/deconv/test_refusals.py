@@ -329,3 +329,39 @@ def test_switches_that_do_not_fit_are_refused_by_their_pool(net: Any, member: An
         foreign = dataclasses.replace(traced, switches=switches)
         with pytest.raises(deconvviz.DeconvvizError, match=f"switches of layer '{path}'"):
             net.project(foreign, traced.activation)
+
+
+def test_a_pool_that_pools_in_a_way_of_its_own_is_not_taken_for_a_max_pool() -> None:
+    class Doubled(keras.layers.MaxPooling2D):
+        def call(self, inputs: Any) -> Any:
+            return 2 * super().call(inputs)
+
+    images = np.random.default_rng(0).normal(size=(2, 6, 6, 3)).astype(np.float32)
+    model = keras.Sequential([keras.Input((6, 6, 3)), Doubled(2, name="own")])
+    with pytest.raises(deconvviz.UnsupportedLayerError, match="'own', Doubled"):
+        deconvviz.Deconvnet(model).reconstruct(images, "own")
+    net = deconvviz.Deconvnet(model, rules="gradient")
+    traced = net.trace(images, "own")
+    assert np.array_equal(traced.activation, model(images))
+    assert not traced.switches
+    plain = deconvviz.Deconvnet(
+        keras.Sequential([keras.Input((6, 6, 3)), keras.layers.MaxPooling2D(2, name="own")])
+    )
+    ours, half = (each.reconstruct(images, "own", start="one") for each in (net, plain))
+    assert np.array_equal(ours, 2 * half)
+
+
+def test_a_pool_with_the_channels_first_is_refused() -> None:
+    images = np.zeros((1, 3, 6, 6), np.float32)
+    pool = keras.layers.MaxPooling2D(2, data_format="channels_first", name="first")
+    net = deconvviz.Deconvnet(keras.Sequential([keras.Input((3, 6, 6)), pool]))
+    with pytest.raises(deconvviz.UnsupportedLayerError, match="channels_last"):
+        net.reconstruct(images, "first")
+
+
+def test_a_layer_that_trains_at_inference_is_refused() -> None:
+    images = keras.Input((6, 6, 3))
+    dropped = keras.layers.Dropout(0.5, name="always")(images, training=True)
+    net = deconvviz.Deconvnet(keras.Model(images, dropped))
+    with pytest.raises(deconvviz.UnsupportedLayerError, match=r"'always'.*training=True"):
+        net.reconstruct(np.zeros((1, 6, 6, 3), np.float32), "always")

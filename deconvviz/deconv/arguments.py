@@ -1,0 +1,100 @@
+"""What a caller may ask `Deconvnet` for, checked before any image is spent on it.
+
+Every refusal says what was received, and what the model at hand allows.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deconvviz.errors import DataError, DeconvvizError
+
+
+def require_shapes(images: Sequence[Any], wanted: Sequence[tuple[int | None, ...]]) -> None:
+    """Refuse images that a model does not take.
+
+    Args:
+        images: one array `[n, ...]` an input, the same n for all.
+        wanted: the inputs' shapes without the batch; None where a size is open.
+
+    Raises:
+        DataError: for another number of inputs, or other shapes.
+    """
+    shapes = [np.shape(x) for x in images]
+    fit = len(shapes) == len(wanted) and all(map(_fits, shapes, wanted))
+    if not fit or len({shape[0] for shape in shapes}) > 1:
+        raise DataError(
+            f"The model takes images of shape {_shapes(('n', *shape) for shape in wanted)}; "
+            f"received {_shapes(shapes)}."
+        )
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(wanted) + 1 and all(
+        size in (None, have) for size, have in zip(wanted, shape[1:], strict=True)
+    )
+
+
+def _shapes(shapes: Any) -> str:
+    return " and ".join(
+        "[" + ", ".join("any" if size is None else str(size) for size in shape) + "]"
+        for shape in shapes
+    )
+
+
+def checked_features(
+    feature: int | npt.ArrayLike | None, count: int, target: Sequence[int | None], layer: str
+) -> npt.NDArray[np.int32] | None:
+    """Give one feature for each of `count` images, int32 `[count]`, or None for the whole layer.
+
+    Raises:
+        DeconvvizError: for a feature that the layer, of the shape `target`, does not have.
+    """
+    if feature is None:
+        return None
+    features, channels = np.asarray(feature), target[-1]
+    whole = np.issubdtype(features.dtype, np.integer) and features.shape in ((), (count,))
+    if not whole or np.any(features < 0) or (channels and np.any(features >= channels)):
+        raise DeconvvizError(
+            f"Layer {layer!r} has features 0 to {(channels or 0) - 1}; feature takes one of them, "
+            f"or an int array with one for each of the {count} images; received "
+            f"{_one_line(feature)}."
+        )
+    return np.broadcast_to(features, (count,)).astype(np.int32)
+
+
+def _one_line(received: Any) -> str:
+    return repr(received.tolist() if isinstance(received, np.ndarray) else received)
+
+
+def checked_places(
+    at: Any, features: Any, count: int, target: Sequence[int | None], layer: str
+) -> str | npt.NDArray[np.int32] | None:
+    """Give one (y, x) for each of `count` images, int32 `[count, 2]`; or "max", or None.
+
+    Raises:
+        DeconvvizError: for a place outside the layer's maps, and for a layer without maps.
+    """
+    if at is None or (isinstance(at, str) and at == "max" and _is_map(features, target)):
+        return at if at is None else "max"
+    if features is None:
+        raise DeconvvizError("at chooses a unit of one feature map: give feature too.")
+    if len(target) == 1:
+        raise DeconvvizError(
+            f"Layer {layer!r} has no spatial axes: feature alone chooses a unit; leave out at."
+        )
+    places = np.asarray(at)
+    whole = np.issubdtype(places.dtype, np.integer) and places.shape in ((2,), (count, 2))
+    sizes = np.array([size or np.iinfo(np.int32).max for size in target[:2]])
+    if not whole or np.any(places < 0) or np.any(places >= sizes):
+        raise DeconvvizError(
+            f"Layer {layer!r} is {target[0]} units high and {target[1]} wide; at takes 'max', "
+            f"(y, x) within it, or an int array [{count}, 2]; received {_one_line(at)}."
+        )
+    return np.broadcast_to(places, (count, 2)).astype(np.int32)
+
+
+def _is_map(features: Any, target: Sequence[int | None]) -> bool:
+    return features is not None and len(target) == 3
