@@ -112,7 +112,7 @@ def write_rows(
         rows.caption(),
         {**record, "step": step, **rows.record()},
         headings,
-        pictured.labels[first],
+        [f"{index} {label}" for index, label in enumerate(pictured.labels[first])],
     )
     with EventLog(folder) as log:
         log.images(f"source/{pictured.source}", rows.pixels, step, rows.caption())

@@ -45,8 +45,9 @@ def test_a_command_of_the_readme_has_only_options_that_exist(command: str) -> No
     found.make_context(name, arguments)  # raises click.UsageError
 
 
-def test_the_readmes_python_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_readmes_python_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import keras
+    from PIL import Image
 
     import deconvviz
     from deconvviz.config import ModelConfig
@@ -57,11 +58,13 @@ def test_the_readmes_python_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
     model = classic_network(ModelConfig(), (24, 24, 3), 10)
     monkeypatch.setattr(deconvviz, "load_model", lambda path: model, raising=False)
-    images = np.random.default_rng(0).normal(size=(2, 24, 24, 3)).astype(np.float32)
-    names: dict[str, Any] = {"images": images, "MyAffineLayer": MyAffineLayer}
+    monkeypatch.chdir(tmp_path)
+    noise = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+    Image.fromarray(noise).save("cat.jpg")
+    names: dict[str, Any] = {"MyAffineLayer": MyAffineLayer}
     for block in blocks("python"):
         exec(block, names)
-    assert names["whole"].shape == names["unit"].shape == images.shape
+    assert names["whole"].shape == names["unit"].shape == (1, 24, 24, 3)
 
 
 def test_every_file_that_the_readme_links_to_exists() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deconvviz.cli.quiet import import_tensorflow
+from deconvviz.cli.tensorboard import EVERY_STEP
 from deconvviz.config import DataConfig
 from deconvviz.errors import ConfigError
 
@@ -62,7 +63,8 @@ class _Checkpoint:
     "layers",
     multiple=True,
     metavar="PATH",
-    help="A layer to reconstruct from; may be repeated.  [default: every max pool]",
+    help="A layer's name, or its path through nested models; may be repeated.  "
+    "[default: every max pool]",
 )
 @click.option(
     "--rules",
@@ -128,7 +130,7 @@ def reconstruct(
     click.echo(
         f"{len(pictured.images)} rows, original | {' | '.join(layers)}: {folder}\n"
         f"All on one page: {sheet}\n"
-        f"In TensorBoard: tensorboard --logdir {checkpoint.folder.parent}"
+        f"In TensorBoard: tensorboard --logdir {checkpoint.folder.parent} {EVERY_STEP}"
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from deconvviz.cli.quiet import import_tensorflow
+from deconvviz.cli.tensorboard import EVERY_STEP
 from deconvviz.config import RunConfig, load_config
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def train(
     if skip_broken:
         overrides = (*overrides, "data.skip_broken=true")
     # A configuration that cannot be used is refused before TensorFlow's seconds are spent.
-    config = load_config(resume / "config.toml" if resume else config_file, overrides)
+    config = load_config(config_file, () if resume else overrides)
     import_tensorflow(verbose)
     from deconvviz.data import load_dataset
     from deconvviz.training.rundir import RunDirectory
@@ -80,6 +81,7 @@ def train(
 
     if resume:
         run = RunDirectory.open(resume)
+        config = load_config(run.path / "config.toml", overrides)
     # Data and network come first: where they fail, no empty run is left behind.
     dataset = load_dataset(config.data, config.train.seed)
     if dataset.skipped:
@@ -88,7 +90,7 @@ def train(
     if not resume:
         run = RunDirectory.create(logdir, name, config_file.stem if config_file else "classic")
         run.write_config(config)
-    click.echo(f"Watch it: tensorboard --logdir {run.path.parent}")
+    click.echo(f"Watch it: tensorboard --logdir {run.path.parent} {EVERY_STEP}")
     _tell(run, config, _fit(trainer, run))
 
 

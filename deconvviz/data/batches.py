@@ -50,7 +50,7 @@ def training_batches(
     if steps == 0:
         raise DataError(
             f"The batch size is {batch_size} but there are only {count} training images; choose a "
-            f"batch size of at most {count}."
+            f"batch size of at most {count}: --set train.batch_size={count}."
         )
     images, labels = _in_memory(split, preprocess)
 

@@ -55,6 +55,11 @@ def _require_file(path: Path) -> None:
         raise CheckpointError(
             f"{path} is a git-lfs pointer, not the model itself. Fetch it with git lfs pull."
         )
+    if head.startswith(b"\x89HDF"):
+        raise CheckpointError(
+            f"{path} is an HDF5 file, and only .keras files are opened. Load it with Keras, and "
+            "save it with model.save('model.keras')."
+        )
     if not head.startswith(b"PK"):
         raise CheckpointError(
             f"{path} is not a .keras file: it begins with {head[:8]!r}, not with a zip's 'PK'. "

@@ -84,6 +84,7 @@ class Trainer:
         self.optimizer = make_optimizer(config.train)
         self.train_step = make_train_step(self.model, self.optimizer, config.train)
         self.accuracy = make_accuracy(self.model)
+        self.batches(0)  # refuses a batch larger than the data before a run's folder is made
         self.pictures = Pictures(self.model, dataset, self.preprocess, config.pictures)
 
     def fit(self, run: RunDirectory, listener: Listener) -> Outcome:

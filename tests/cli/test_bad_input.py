@@ -58,6 +58,7 @@ DAMAGES: dict[str, tuple[Change, tuple[str, ...]]] = {
     "empty": (overwrite(b""), ("is empty", "save the model again")),
     "truncated": (truncate, ("is truncated or damaged", "save the model again")),
     "text": (overwrite(b"no model"), ("not a .keras file", "no model")),
+    "HDF5": (overwrite(b"\x89HDF\r\n\x1a\n"), ("an HDF5 file", "model.save('model.keras')")),
     "git-lfs pointer": (
         overwrite(b"version https://git-lfs.github.com/spec/v1\noid sha256:0"),
         ("git-lfs pointer", "git lfs pull"),
@@ -101,7 +102,7 @@ def test_a_damaged_checkpoint_is_refused_in_its_own_words(
 
 def test_a_folder_that_is_no_run_is_refused(call: Any, tmp_path: Path) -> None:
     assert_refused(call("reconstruct", "--ckpt", tmp_path), str(tmp_path), "not a run")
-    assert_refused(call("train", "--resume", tmp_path), str(tmp_path))
+    assert_refused(call("train", "--resume", tmp_path), str(tmp_path), "is not a run")
 
 
 def test_a_damaged_state_is_refused_and_kept(call: Any, trained: Path, tmp_path: Path) -> None:
@@ -141,6 +142,16 @@ def test_a_configuration_that_is_missing_or_no_toml_is_refused(call: Any, tmp_pa
     assert_refused(call("train", "--config", tmp_path / "none.toml"), "no configuration file")
     (tmp_path / "bad.toml").write_text("[train\n")
     assert_refused(call("train", "--config", tmp_path / "bad.toml"), "not TOML")
+
+
+def test_a_batch_larger_than_the_data_is_refused_before_a_folder_is_made(
+    call: Any, tiny: Any, pictures: Path, tmp_path: Path
+) -> None:
+    logs = tmp_path / "logs"
+    settings = tiny("train.batch_size=1000")
+    ended = call("train", "--logdir", logs, "--data-dir", pictures, *settings)
+    assert_refused(ended, "1000", "--set train.batch_size=64")  # four fifths of 80 pictures
+    assert not logs.exists()
 
 
 def test_a_picture_layer_that_the_network_lacks_is_refused_before_training(
