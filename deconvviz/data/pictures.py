@@ -19,7 +19,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 MAX_PIXELS = 64_000_000  # 200 MB when decoded
 
 
-def read_images(paths: Sequence[Path], size: int) -> NDArray[np.uint8]:
+def read_images(paths: Sequence[str | Path], size: int) -> NDArray[np.uint8]:
     """Read a person's own picture files.
 
     Args:
