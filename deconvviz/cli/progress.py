@@ -68,13 +68,11 @@ class TrainingProgress:
             words += f"  test {report.test_accuracy:.3f}"
         self._live.update(self._task, report=words)
         if not self._console.is_terminal:
-            left = (self._last - report.step) * self._batch / max(self._rate(), 1e-9)
+            seconds = (self._last - report.step) * self._batch / max(self._rate(), 1e-9)
+            left = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
             print(
                 f"step {report.step}/{self._last}  {words}  {self._rate():.0f} images/s  "
-                f"{left / 60:.0f} min left"
-                if left >= 90
-                else f"step {report.step}/{self._last}  {words}  {self._rate():.0f} images/s  "
-                f"{left:.0f} s left",
+                f"{left} left",
                 flush=True,
             )
 
