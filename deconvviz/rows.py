@@ -5,7 +5,7 @@ and the files from `render`. Training draws its rows here, and so does `deconvvi
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from deconvviz.render.compose import Rows, classic_rows, deconvnet_rows
 from deconvviz.render.png import write_picture, write_sheet
 from deconvviz.render.tensorboard import EventLog
 
-_ON_THE_SHEET = 16
+ON_THE_PAGE = 16
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def reconstruct_rows(
 
 
 def write_rows(
-    folder: Path, rows: Rows, pictured: Pictured, step: int, record: dict[str, Any]
+    folder: Path, rows: Rows, pictured: Pictured, step: int | None, record: dict[str, Any]
 ) -> Path:
     """Write rows as one PNG each, as one page, and for TensorBoard under `source/<data set>`.
 
@@ -79,7 +79,7 @@ def write_rows(
         folder: everything goes there; pictures of the same names are replaced.
         rows: from `reconstruct_rows`.
         pictured: the images that they were made from.
-        step: the network's training step.
+        step: the network's training step; None where nobody knows it (TensorBoard then shows 0).
         record: what to keep beside each picture, as JSON.
 
     Returns:
@@ -105,17 +105,23 @@ def write_rows(
             {**record, "label": label, "step": step, **rows.record(index)},
             headings,
         )
-    page, first = folder / "all.png", slice(_ON_THE_SHEET)
+    page, first = folder / "all.png", slice(ON_THE_PAGE)
+    shown = replace(
+        rows,
+        pixels=rows.pixels[first],
+        scales=rows.scales[first],
+        saturated=rows.saturated[first],
+    )
     write_sheet(
         page,
-        rows.pixels[first],
-        rows.caption(),
-        {**record, "step": step, **rows.record()},
+        shown.pixels,
+        shown.caption(),
+        {**record, "step": step, **shown.record()},
         headings,
         [f"{index} {label}" for index, label in enumerate(pictured.labels[first])],
     )
     with EventLog(folder) as log:
-        log.images(f"source/{pictured.source}", rows.pixels, step, rows.caption())
+        log.images(f"source/{pictured.source}", rows.pixels, step or 0, rows.caption())
     _remove(old_events)
     return page
 

@@ -25,7 +25,7 @@ class _Checkpoint:
     folder: Path
     data: DataConfig | None = None
     seed: int = 0
-    step: int = 0
+    step: int | None = None
 
 
 @click.command()
@@ -112,7 +112,7 @@ def reconstruct(
     import_tensorflow(verbose)
     from deconvviz.deconv.deconvnet import Deconvnet
     from deconvviz.models.files import load_model
-    from deconvviz.rows import reconstruct_rows, write_rows
+    from deconvviz.rows import ON_THE_PAGE, reconstruct_rows, write_rows
 
     net = Deconvnet(load_model(ckpt), rules=rules)
     checkpoint = _checkpoint(ckpt, logdir)
@@ -129,7 +129,7 @@ def reconstruct(
     sheet = write_rows(folder, rows, pictured, checkpoint.step, {"checkpoint": str(ckpt)})
     click.echo(
         f"{len(pictured.images)} rows, original | {' | '.join(layers)}: {folder}\n"
-        f"All on one page: {sheet}\n"
+        f"On one page, the first {ON_THE_PAGE} at most: {sheet}\n"
         f"In TensorBoard: tensorboard --logdir {checkpoint.folder.parent} {EVERY_STEP}"
     )
 
@@ -142,7 +142,10 @@ def _checkpoint(ckpt: Path, logdir: Path) -> _Checkpoint:
         if (folder / "config.toml").is_file():
             run = RunDirectory.open(folder)
             config = run.config()
-            return _Checkpoint(folder, config.data, config.train.seed, saved_step(run.state))
+            # The saved state is the last checkpoint's; nothing says when the best one was saved.
+            last = ckpt == folder or ckpt.name == run.last.name
+            step = saved_step(run.state) if last else None
+            return _Checkpoint(folder, config.data, config.train.seed, step)
     return _Checkpoint(logdir / ckpt.stem)
 
 

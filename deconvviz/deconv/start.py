@@ -30,8 +30,8 @@ def start_signal(
         return signal
     one_map = tf.one_hot(feature, tf.shape(activation)[-1], dtype=activation.dtype)
     if len(activation.shape) == 2:
-        return _only(signal, one_map)
-    signal = _only(signal, one_map[:, None, None, :])
+        return signal * one_map
+    signal = signal * one_map[:, None, None, :]
     if at is None:
         return signal
     height, width = tf.shape(activation)[1], tf.shape(activation)[2]
@@ -41,8 +41,4 @@ def start_signal(
     else:
         place = at[:, 0] * width + at[:, 1]
     one_unit = tf.one_hot(place, height * width, dtype=activation.dtype)
-    return _only(signal, tf.reshape(one_unit, [-1, height, width, 1]))
-
-
-def _only(signal: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    return signal * mask
+    return signal * tf.reshape(one_unit, [-1, height, width, 1])

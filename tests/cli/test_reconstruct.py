@@ -131,3 +131,26 @@ def test_reconstructing_again_leaves_one_event_file(call: Any, trained: Path) ->
         assert call("reconstruct", "--ckpt", trained, "--limit", 1, "--layer", "pool1").code == 0
     folder = trained / "reconstructions" / "folder-test-deconvnet-pool1"
     assert len(list(folder.glob("events.out.tfevents.*"))) == 1
+
+
+def test_a_step_is_recorded_only_where_it_is_known(call: Any, trained: Path) -> None:
+    folder = trained / "reconstructions" / "folder-test-deconvnet-conv1"
+    for file, step in (("last.keras", 20), ("best.keras", None)):
+        ckpt = trained / "checkpoints" / file
+        assert call("reconstruct", "--ckpt", ckpt, "--limit", 1, "--layer", "conv1").code == 0
+        record = json.loads(written(folder)[0].with_suffix(".json").read_text())
+        assert record["step"] == step
+        assert record["checkpoint"] == str(ckpt)
+
+
+def test_the_page_speaks_of_the_rows_that_it_shows(
+    call: Any, trained: Path, pictures: Path
+) -> None:
+    files = sorted(pictures.rglob("*.png"))[:18]
+    ended = call("reconstruct", "--ckpt", trained, "--layer", "pool2", "--images", *files)
+    assert ended.code == 0, ended.err
+    folder = trained / "reconstructions" / "images-deconvnet-pool2"
+    page = json.loads((folder / "all.json").read_text())
+    each = [json.loads(png.with_suffix(".json").read_text()) for png in written(folder)]
+    assert len(each) == 18
+    assert page["scales"]["pool2"] == [one["scales"]["pool2"] for one in each[:16]]
