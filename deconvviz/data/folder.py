@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deconvviz.data.dataset import Dataset, Split, fingerprint
+from deconvviz.data.fitting import Target
 from deconvviz.data.pictures import read_image
 from deconvviz.errors import DataError
 
@@ -100,7 +101,7 @@ def _read(
     for path in paths:
         name = path.relative_to(directory).as_posix()
         try:
-            image = read_image(path, size)
+            image = read_image(path, Target(size))
         except DataError as error:
             if skip_broken:
                 continue

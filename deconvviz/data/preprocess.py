@@ -1,9 +1,9 @@
 """From pixels to the network's input and back: a pair, kept in one place.
 
 What a network sees is the central window of an image, scaled. Every scaling here is affine,
-x = (pixels - offset) / scale, so that the way back to pixels is the same two numbers read the other
-way. The same code serves numpy arrays and tensors inside tf.data: what comes in decides what goes
-out.
+x = (pixels - mean) / std, so that the way back to pixels is the same two numbers read the other
+way. Some networks also want the colours in the order B, G, R. The same code serves numpy arrays and
+tensors inside tf.data: what comes in decides what goes out.
 """
 
 from dataclasses import dataclass
@@ -13,13 +13,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from deconvviz.data.scalings import parse_scaling
 from deconvviz.errors import DataError
 
 Pixels = TypeVar("Pixels", NDArray[np.uint8], tf.Tensor)
 Values = TypeVar("Values", NDArray[np.float32], tf.Tensor)
-
-_CONSTANTS = {"signed": (127.5, 127.5), "unit": (0.0, 255.0), "raw": (0.0, 1.0)}
-KINDS = ("standardize", *_CONSTANTS)
 
 
 @dataclass(frozen=True)
@@ -28,8 +26,13 @@ class Preprocess:
 
     Args:
         name: `standardize` (each image to mean 0 and standard deviation 1), `signed` (-1..1),
-            `unit` (0..1) or `raw` (0..255).
+            `unit` (0..1), `raw` (0..255), `caffe` (ImageNet's mean colour subtracted, in the order
+            B, G, R), `torch` (ImageNet's mean and deviation, from 0..1), or one's own for pixels
+            from 0 to 255, one value or one a channel: `mean=127.5,std=64`.
         crop: the side of the central window in pixels; 0 takes the whole image.
+
+    Raises:
+        DataError: for a name that `parse_scaling` cannot read, and a negative crop.
 
     Example:
         >>> classic = Preprocess("standardize", crop=24)
@@ -41,10 +44,7 @@ class Preprocess:
     crop: int = 0
 
     def __post_init__(self) -> None:
-        if self.name not in KINDS:
-            raise DataError(
-                f"There is no preprocessing {self.name!r}; choose one of {', '.join(KINDS)}."
-            )
+        parse_scaling(self.name)
         if self.crop < 0:
             raise DataError(f"crop is {self.crop}; it takes a number of pixels, or 0 for all.")
 
@@ -58,13 +58,10 @@ class Preprocess:
             uint8 [..., crop, crop, C]; of 32 pixels the central 24 are [4:28].
 
         Raises:
-            DataError: where an image is smaller than the window, or not of uint8 pixels.
+            DataError: where an image is smaller than the window, not of uint8 pixels, or not of
+                the channels that the scaling has constants for.
         """
-        if images.dtype != np.uint8:
-            raise DataError(
-                f"Preprocessing takes uint8 pixels from 0 to 255, and got {images.dtype}; "
-                "give the images as they were decoded."
-            )
+        self._require_pixels(images)
         if self.crop == 0:
             return images
         height, width = int(images.shape[-3]), int(images.shape[-2])
@@ -83,14 +80,15 @@ class Preprocess:
             images: uint8 [..., H, W, C], 0..255.
 
         Returns:
-            float32 [..., crop, crop, C]; numpy for numpy, a tensor for a tensor.
+            float32 [..., crop, crop, C]; numpy for numpy, a tensor for a tensor. The channels are
+            in the order of the images, for `caffe` in the opposite one.
 
         Raises:
             DataError: as `window` does.
         """
         window = tf.cast(self.window(images), tf.float32)
-        offset, scale = self._affine(window)
-        return _like((window - offset) / scale, images)
+        mean, std = self._affine(window)
+        return _like(self.maps((window - mean) / std), images)
 
     def inverse(self, x: Values, images: Pixels) -> Pixels:
         """Turn the network's input into pixels again.
@@ -104,13 +102,44 @@ class Preprocess:
             uint8 [..., crop, crop, C], rounded and cut off at 0 and 255; for x = self(images) it
             equals `self.window(images)` exactly.
         """
-        offset, scale = self._affine(tf.cast(self.window(images), tf.float32))
-        return _like(tf.saturate_cast(tf.round(x * scale + offset), tf.uint8), images)
+        mean, std = self._affine(tf.cast(self.window(images), tf.float32))
+        return _like(tf.saturate_cast(tf.round(self.maps(x) * std + mean), tf.uint8), images)
+
+    def maps(self, x: Values) -> Values:
+        """Put the channels of the network's input space into the order of the images.
+
+        A reconstruction lies in that space. To be drawn in its true colours it needs the channels
+        of `caffe` turned round to R, G, B. It is a signed map and no picture of pixels, so no mean
+        is added and nothing is scaled.
+
+        Args:
+            x: float32 [..., C], the network's input or a reconstruction.
+
+        Returns:
+            float32 [..., C], the same values; the channels of `caffe` the other way round (so that
+            doing it twice gives x again), those of all others as they were.
+        """
+        scaling = parse_scaling(self.name)
+        return x[..., ::-1] if scaling and scaling.bgr else x
+
+    def _require_pixels(self, images: Pixels) -> None:
+        if images.dtype != np.uint8:
+            raise DataError(
+                f"Preprocessing takes uint8 pixels from 0 to 255, and got {images.dtype}; "
+                "give the images as they were decoded."
+            )
+        scaling = parse_scaling(self.name)
+        if scaling and scaling.channels and images.shape[-1] != scaling.channels:
+            raise DataError(
+                f"The preprocessing {self.name!r} is for images of {scaling.channels} channels, "
+                f"and these have {images.shape[-1]}; choose one that is the same for every "
+                "channel, such as unit or mean=127.5,std=64."
+            )
 
     def _affine(self, window: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        if self.name in _CONSTANTS:
-            offset, scale = _CONSTANTS[self.name]
-            return tf.constant(offset), tf.constant(scale)
+        scaling = parse_scaling(self.name)
+        if scaling:
+            return tf.constant(scaling.mean), tf.constant(scaling.std)
         # The floor of the deviation is that of tf.image.per_image_standardization: an image of one
         # colour becomes zeros, not NaN.
         axes = (-3, -2, -1)

@@ -75,16 +75,65 @@ def test_a_picture_of_any_proportions_fills_the_square(
     np.testing.assert_array_equal(images, np.full((1, 8, 8, 3), 99))
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp"])
+def test_grey_is_one_channel_of_luma(tmp_path: Path, name: str) -> None:
+    colours = {(255, 0, 0): 76, (0, 255, 0): 150, (0, 0, 255): 29}  # ITU-R 601: .299, .587, .114
+    for colour, grey in colours.items():
+        path = saved(tmp_path / name, np.broadcast_to(np.array(colour, np.uint8), (8, 8, 3)))
+        (image,) = read_images([path], 8, grey=True)
+        assert image.shape == (8, 8, 1)
+        assert np.abs(image.astype(int) - grey).max() <= (0 if name == "a.png" else 3)
+
+
+def test_a_grey_picture_keeps_its_pixels_as_grey_and_as_colours(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.png", PIXELS[..., 0])
+    np.testing.assert_array_equal(read_images([path], 16, grey=True), PIXELS[None, ..., :1])
+    np.testing.assert_array_equal(read_images([path], 16), PIXELS[None, ..., [0, 0, 0]])
+
+
+def test_a_size_is_height_by_width(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.png")
+    assert read_images([path], (8, 12)).shape == (1, 8, 12, 3)
+    assert read_images([path], (8, 12), grey=True).shape == (1, 8, 12, 1)
+
+
+def test_to_cut_takes_the_centre_at_the_pictures_own_resolution(tmp_path: Path) -> None:
+    (image,) = read_images([saved(tmp_path / "a.png")], (6, 9), fit="crop")
+    np.testing.assert_array_equal(image, PIXELS[5:11, 3:12])
+
+
+def test_a_turned_photograph_is_cut_after_it_is_turned(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = saved(tmp_path / "a.png", PIXELS[:, :10], exif=exif)
+    (image,) = read_images([path], (10, 16), fit="crop")
+    np.testing.assert_array_equal(image, np.rot90(PIXELS[:, :10], -1))
+
+
+def test_a_picture_too_small_to_be_cut_is_named_with_its_size_and_a_way_out(tmp_path: Path) -> None:
+    path = saved(tmp_path / "small.png", PIXELS[:, :12])
+    words = r"small\.png is 12 pixels wide and 16 high, too small to cut 16 x 14 .* the fit resize"
+    with pytest.raises(DataError, match=words):
+        read_images([path], (14, 16), fit="crop")
+
+
+def test_a_size_that_is_none_is_not_blamed_on_the_picture(tmp_path: Path) -> None:
+    nothing: Any = (None, None)  # what a network of open size says
+    with pytest.raises(DataError, match="The size of the images is"):
+        read_images([saved(tmp_path / "a.png")], nothing)
+
+
 def test_16_bit_grey_is_scaled_and_not_cut_off(tmp_path: Path) -> None:
     deep = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
     (image,) = read_images([saved(tmp_path / "a.png", deep)], 16)
     np.testing.assert_allclose(image[..., 0], deep / 257, atol=1)
 
 
-def test_what_is_transparent_is_white(tmp_path: Path) -> None:
+@pytest.mark.parametrize("grey", [False, True])
+def test_what_is_transparent_is_white(tmp_path: Path, grey: bool) -> None:
     clear = np.zeros((4, 4, 4), np.uint8)
     clear[:2, :, 3] = 255  # the upper half is opaque black
-    (image,) = read_images([saved(tmp_path / "a.png", clear)], 4)
+    (image,) = read_images([saved(tmp_path / "a.png", clear)], 4, grey=grey)
     assert (image[:2] == 0).all()
     assert (image[2:] == 255).all()
 
