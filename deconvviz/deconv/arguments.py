@@ -12,6 +12,20 @@ import numpy.typing as npt
 from deconvviz.errors import DataError, DeconvvizError
 
 
+def require_numbers(images: Sequence[Any]) -> None:
+    """Refuse what cannot become float32 without a loss: complex numbers, text, objects.
+
+    Raises:
+        DataError: naming the type that was received.
+    """
+    for kind in (np.asarray(x).dtype for x in images):
+        if kind.kind not in "biuf":
+            raise DataError(
+                f"The images are of type {kind}; they are arrays of real numbers, in the "
+                "network's input space."
+            )
+
+
 def require_shapes(images: Sequence[Any], wanted: Sequence[tuple[int | None, ...]]) -> None:
     """Refuse images that a model does not take.
 
@@ -63,6 +77,16 @@ def checked_features(
             f"{_one_line(feature)}."
         )
     return np.broadcast_to(features, (count,)).astype(np.int32)
+
+
+def checked_start(start: str) -> None:
+    """Refuse a start signal that there is not.
+
+    Raises:
+        DeconvvizError: naming those that there are.
+    """
+    if start not in ("activation", "one"):
+        raise DeconvvizError(f"start got {start!r}; allowed are 'activation' and 'one'.")
 
 
 def _one_line(received: Any) -> str:

@@ -1,7 +1,8 @@
 """`Deconvnet`: a trained model, and a method to run its activations back to pixels."""
 
+import math
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -9,36 +10,26 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from deconvviz.deconv.arguments import checked_features, checked_places, require_shapes
-from deconvviz.deconv.graph import Step, flatten
-from deconvviz.deconv.project import project
-from deconvviz.deconv.rules import METHODS, Rules, rule_for
+from deconvviz.deconv.arguments import (
+    checked_features,
+    checked_places,
+    checked_start,
+    require_numbers,
+    require_shapes,
+)
+from deconvviz.deconv.graph import flatten
+from deconvviz.deconv.project import project, wide
+from deconvviz.deconv.rules import METHODS, Rules, adjoint, rule_for
 from deconvviz.deconv.start import start_signal
-from deconvviz.deconv.trace import Trace, first_not_finite, is_max_pool, trace
-from deconvviz.errors import DataError, DeconvvizError, UnsupportedLayerError
+from deconvviz.deconv.survey import LayerInfo, approximated, depends_on_image, survey
+from deconvviz.deconv.trace import Trace, first_not_finite, has_switches, trace
+from deconvviz.errors import DataError, DeconvvizError
 
 Images = npt.NDArray[np.float32]
 
-_BATCH = 128  # images that are in memory at once, with all their activations
-
-
-@dataclass(frozen=True)
-class LayerInfo:
-    """One layer that can be reconstructed from, or the reason why it cannot.
-
-    Attributes:
-        path: its name, behind the names of the models that it is nested in.
-        kind: its class.
-        output_shape: without the batch; None where a size is open.
-        rule: the name of the rule that reverses it, or None.
-        reason: where there is no rule, why.
-    """
-
-    path: str
-    kind: str
-    output_shape: tuple[int | None, ...]
-    rule: str | None
-    reason: str | None = None
+# Images that are in memory at once, with all their activations: at most so many, and no more bytes.
+_BATCH = 128
+_BYTES = 2**29
 
 
 class Deconvnet:
@@ -49,6 +40,11 @@ class Deconvnet:
         rules: "deconvnet" (Zeiler & Fergus 2013), "guided" (Springenberg et al. 2014),
             "gradient" (Simonyan et al. 2013), "classic" (the TF1 program), or a table of one's
             own from layer class to rule (`deconvviz.deconv.rules`).
+        nonlinear: what to do with a layer that the rules do not define: "refuse" it by name, or
+            take its "gradient", which is an approximation that `approximated` then names.
+
+    Raises:
+        UnsupportedLayerError: for a model that is not Sequential or Functional.
 
     Example:
         >>> net = deconvviz.Deconvnet(model)
@@ -58,14 +54,22 @@ class Deconvnet:
         Zeiler & Fergus 2013, "Visualizing and Understanding Convolutional Networks", Section 2.1.
     """
 
-    def __init__(self, model: keras.Model, rules: str | Rules = "deconvnet") -> None:
+    def __init__(
+        self, model: keras.Model, rules: str | Rules = "deconvnet", nonlinear: str = "refuse"
+    ) -> None:
         if not isinstance(rules, Mapping) and rules not in METHODS:
             raise DeconvvizError(
                 f"There are no rules called {rules!r}. Allowed are {', '.join(METHODS)}, or a "
                 "table from layer class to rule."
             )
+        if nonlinear not in ("refuse", "gradient"):
+            raise DeconvvizError(
+                f"nonlinear got {nonlinear!r}; allowed are 'refuse' and 'gradient'."
+            )
         self.model = model
-        self.rules: Rules = rules if isinstance(rules, Mapping) else METHODS[rules]
+        self._chosen: Rules = rules if isinstance(rules, Mapping) else METHODS[rules]
+        fallback = {keras.Operation: adjoint} if nonlinear == "gradient" else {}
+        self.rules: Rules = {**fallback, **self._chosen}
         self._graph = flatten(model)
         self._trace = tf.function(self._traced, autograph=False, reduce_retracing=True)
         self._project = tf.function(self._projected, autograph=False, reduce_retracing=True)
@@ -73,17 +77,7 @@ class Deconvnet:
     @property
     def layers(self) -> tuple[LayerInfo, ...]:
         """Every layer of the model, nested ones too, in the order in which they run."""
-        infos: dict[str, LayerInfo] = {}
-        for step in self._graph.steps:
-            rule, reason = self._rule(step)
-            known = infos.get(step.path)
-            if known is not None:  # the layer's fused activation: both must have a rule
-                reason = known.reason or reason
-                rule = None if reason else f"{known.rule}, {rule}"
-            shape = self._graph.shapes[self._graph.targets[step.path]]
-            kind = known.kind if known else type(step.operation).__name__
-            infos[step.path] = LayerInfo(step.path, kind, shape, rule, reason)
-        return tuple(infos.values())
+        return survey(self._graph, self.rules)
 
     def reconstruct(
         self,
@@ -108,8 +102,12 @@ class Deconvnet:
         Returns:
             Signed float32 of the images' shape (a tuple for several inputs).
 
+        Warns:
+            UserWarning: where the picture of one unit does not depend on the image.
+
         Raises:
-            DataError: for images of a wrong shape, or that lead to activations not finite.
+            DataError: for images of a wrong shape, or that lead to activations or to maps that are
+                not finite.
             DeconvvizError: for a layer, a feature or a place that does not exist.
             UnsupportedLayerError: for a layer on the way that the rules do not define.
         """
@@ -118,11 +116,13 @@ class Deconvnet:
         count = len(inputs[0])
         features = checked_features(feature, count, target, layer)
         places = checked_places(at, features, count, target, layer)
-        if start not in ("activation", "one"):
-            raise DeconvvizError(f"start got {start!r}; allowed are 'activation' and 'one'.")
+        checked_start(start)
+        if places is not None or (features is not None and len(target) == 1):
+            self._warn_of_sameness(layer)
         parts = []
-        for first in range(0, count, _BATCH):
-            batch = slice(first, first + _BATCH)
+        size = self._images_at_once(layer, inputs)
+        for first in range(0, count, size):
+            batch = slice(first, first + size)
             traced = self.trace(tuple(x[batch] for x in inputs), layer)
             signal = start_signal(
                 traced.activation,
@@ -149,6 +149,25 @@ class Deconvnet:
         for step in reversed(self._graph.below(self._graph.targets[layer])):
             rule_for(step, self.rules)
         return target
+
+    def approximated(self, layer: str) -> tuple[str, ...]:
+        """Name the steps on the way back from a layer that go by their gradient for want of a rule.
+
+        Returns:
+            `path (Kind)` of each, in the order in which they run; nothing without
+            `nonlinear="gradient"`. A caption has to say it.
+        """
+        self.require(layer)
+        return approximated(self._graph, layer, self._chosen)
+
+    def depends_on_image(self, layer: str) -> bool:
+        """Tell whether the way back from a layer is another for another image.
+
+        Without a max pool on the way, the deconvnet's picture of one unit is the same for every
+        image, but for its strength (Springenberg et al. 2014; Mahendran & Vedaldi 2016).
+        """
+        self.require(layer)
+        return depends_on_image(self._graph, layer, self.rules)
 
     def trace(self, images: Images | tuple[Images, ...], layer: str) -> Trace:
         """Run one batch forward to a layer, and keep the activations and the switches.
@@ -192,9 +211,15 @@ class Deconvnet:
                 f"{list(traced.activation.shape)}; received {list(np.shape(signal))}."
             )
         self._require_switches(traced)
-        signal = tf.convert_to_tensor(signal, traced.activation.dtype)
+        signal = tf.cast(tf.convert_to_tensor(signal), wide(traced.activation).dtype)
         maps = self._project(traced.values, traced.switches, signal, traced.layer)
         arrays = tuple(np.array(part, np.float32) for part in maps)
+        if not all(np.isfinite(part).all() for part in arrays):
+            raise DataError(
+                f"The way back from layer {traced.layer!r} ends in values that are not finite: the "
+                "signal is not, or it outgrew the layers' precision. Start from one feature or one "
+                "unit, use start='one', or load the model in float32."
+            )
         return arrays if len(arrays) > 1 else arrays[0]
 
     def _traced(self, inputs: tuple[tf.Tensor, ...], layer: str) -> tuple[Any, ...]:
@@ -210,7 +235,7 @@ class Deconvnet:
 
     def _require_switches(self, traced: Trace) -> None:
         for step in self._graph.below(self._graph.targets[traced.layer]):
-            if is_max_pool(step):
+            if has_switches(step):
                 wanted = tuple(traced.values[step.outputs[0]].shape)
                 given = np.shape(traced.switches.get(step.path, ()))
                 if given != wanted:
@@ -219,11 +244,21 @@ class Deconvnet:
                         f"each unit that it gave; received {list(given)}."
                     )
 
-    def _rule(self, step: Step) -> tuple[str | None, str | None]:
-        try:
-            return rule_for(step, self.rules).__name__, None
-        except UnsupportedLayerError as error:
-            return None, str(error)
+    def _warn_of_sameness(self, layer: str) -> None:
+        if not self.depends_on_image(layer):
+            warnings.warn(
+                f"Between layer {layer!r} and the input nothing remembers the image (no max pool), "
+                "so by these rules the picture of one unit does not depend on the image, but for "
+                "its strength under start='activation'. Compare with rules='gradient'.",
+                stacklevel=3,
+            )
+
+    def _images_at_once(self, layer: str, inputs: tuple[tf.Tensor, ...]) -> int:
+        side = max((size for x in inputs for size in x.shape[1:]), default=1)
+        steps = self._graph.below(self._graph.targets[layer])
+        shapes = [self._graph.shapes[slot] for step in steps for slot in step.outputs]
+        values = sum(math.prod(size or side for size in shape) for shape in shapes)
+        return min(max(_BYTES // (4 * max(values, 1)), 1), _BATCH)
 
     def _target(self, layer: str) -> tuple[int | None, ...]:
         if layer not in self._graph.targets:
@@ -234,5 +269,6 @@ class Deconvnet:
 
     def _inputs(self, images: Images | tuple[Images, ...]) -> tuple[tf.Tensor, ...]:
         given = images if isinstance(images, tuple) else (images,)
+        require_numbers(given)
         require_shapes(given, [self._graph.shapes[slot] for slot in self._graph.inputs])
         return tuple(tf.convert_to_tensor(np.asarray(x, np.float32)) for x in given)

@@ -9,12 +9,13 @@ This is the only file that touches Keras's internals.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import keras
 import tensorflow as tf
+from keras.src.models.functional import Functional
 
 from deconvviz.errors import DeconvvizError, UnsupportedLayerError
 
@@ -46,6 +47,7 @@ class Step:
         inputs: the slots it reads.
         outputs: the slots it writes.
         call: runs it, at inference, on one tensor an input; returns one tensor an output.
+        arguments: what it is called with, in order; None where a tensor of the graph goes.
     """
 
     path: str
@@ -53,11 +55,12 @@ class Step:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     call: Callable[[Tensors], tuple[tf.Tensor, ...]]
+    arguments: tuple[Any, ...] = (None,)
 
     @property
-    def name(self) -> str:
-        """The path, and for an activation or an op, what it is: for messages."""
-        return f"{self.path} ({type(self.operation).__name__})"
+    def output_paths(self) -> tuple[str, ...]:
+        """What its outputs are called: its path, or `path[0]`, `path[1]` … of several."""
+        return _numbered(self.path, self.outputs)
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,9 @@ class Graph:
 
     Attributes:
         steps: in an order in which they can run.
-        inputs: the slots of the model's inputs.
-        targets: for each layer's path, the slot of its output, after its fused activation.
+        inputs: the slots of the model's inputs, in the order of `model.inputs`.
+        targets: for each layer's path, the slot of its output, after its fused activation; of
+            several outputs, `path[0]`, `path[1]` ….
         shapes: for each slot, its shape without the batch; None where a size is open.
     """
 
@@ -96,16 +100,26 @@ def flatten(model: keras.Model) -> Graph:
         Its graph; the weights stay the model's own.
 
     Raises:
-        DeconvvizError: for a model without a graph (subclassed, or not built yet).
+        DeconvvizError: for what is no model.
+        UnsupportedLayerError: for a model without a graph (subclassed, or not built yet). Such a
+            model inside another is a step of its own.
     """
     if not isinstance(model, keras.Model):
         raise DeconvvizError(
             f"A Deconvnet takes a Keras model; received {type(model).__name__}. Open a file with "
             "deconvviz.load_model first."
         )
+    functional = _functional(model)
+    if functional is None:
+        raise UnsupportedLayerError(
+            f"The model {model.name!r} ({type(model).__name__}) has no graph to walk, so its steps "
+            "cannot be told apart. Sequential and Functional models have one, once their input "
+            "shape is known: build it, or rewrite a subclassed model with keras.Model(inputs, "
+            "outputs)."
+        )
     flat = _Flattening()
-    inputs = tuple(flat.new_slot(tensor) for tensor in _functional(model, model.name).inputs)
-    flat.open(model, inputs, prefix="")
+    inputs = tuple(flat.new_slot(tensor) for tensor in functional.inputs)
+    flat.open(functional, inputs, prefix="")
     return Graph(tuple(flat.steps), inputs, flat.targets, flat.shapes)
 
 
@@ -121,9 +135,8 @@ class _Flattening:
         self.shapes[slot] = tuple(tensor.shape[1:])
         return slot
 
-    def open(self, model: keras.Model, inputs: Sequence[int], prefix: str) -> list[int]:
+    def open(self, functional: Functional, inputs: Sequence[int], prefix: str) -> list[int]:
         """Append a model's steps, reading from `inputs`; return the slots of its outputs."""
-        functional = _functional(model, prefix or model.name)
         slots = dict(zip(map(id, functional.inputs), inputs, strict=True))
         for depth in sorted(functional._nodes_by_depth, reverse=True):
             for node in functional._nodes_by_depth[depth]:
@@ -133,27 +146,31 @@ class _Flattening:
                     slots.update(zip(map(id, node.output_tensors), writes, strict=True))
         return [slots[id(tensor)] for tensor in functional.outputs]
 
-    def _append(self, node: Any, reads: Sequence[int], prefix: str) -> list[int]:
-        operation = node.operation
-        path = self._path(prefix + operation.name)
-        if isinstance(operation, keras.Model):
-            writes = self.open(operation, reads, prefix=path + "/")
+    def _append(self, node: Any, reads: Sequence[int], prefix: str) -> Sequence[int]:
+        path = self._path(prefix + node.operation.name)
+        nested = _nested(node)
+        if nested is None:
+            writes = self._append_step(path, node, tuple(reads))
         else:
-            writes = [self.new_slot(tensor) for tensor in node.output_tensors]
-            activation = _fused_activation(operation)
-            call = _call(node, without_activation=activation is not None)
-            self.steps.append(Step(path, operation, tuple(reads), tuple(writes), call))
-            if activation is not None:
-                writes = [self._append_activation(path, activation, writes[0], node)]
-        self.targets[path] = writes[0]
+            writes = tuple(self.open(nested, reads, path + "/"))
+        self.targets.update(zip(_numbered(path, writes), writes, strict=True))
         return writes
 
-    def _append_activation(self, path: str, function: Any, reads: int, node: Any) -> int:
-        writes = self.new_slot(node.output_tensors[0])
-        layer = keras.layers.Activation(function, dtype=node.operation.dtype_policy)
-        step = Step(path, layer, (reads,), (writes,), lambda tensors: (function(tensors[0]),))
+    def _append_step(self, path: str, node: Any, reads: tuple[int, ...]) -> tuple[int, ...]:
+        writes = tuple(self.new_slot(tensor) for tensor in node.output_tensors)
+        activation = _fused_activation(node.operation)
+        call = _call(node, without_activation=activation is not None)
+        arguments = tuple(
+            None if isinstance(value, keras.KerasTensor) else value
+            for value in keras.tree.flatten((node.arguments.args, node.arguments.kwargs))
+        )
+        step = Step(path, _alone(node.operation), reads, writes, call, arguments)
         self.steps.append(step)
-        return writes
+        if activation is None:
+            return writes
+        after = self.new_slot(node.output_tensors[0])
+        self.steps.append(_activation_step(path, activation, writes[0], after, node.operation))
+        return (after,)
 
     def _path(self, path: str) -> str:
         """A layer that is used again is another place in the graph: `conv`, then `conv#2`."""
@@ -161,24 +178,63 @@ class _Flattening:
         return path if self._uses[path] == 1 else f"{path}#{self._uses[path]}"
 
 
-def _functional(model: keras.Model, path: str) -> Any:
-    """The model as a Functional, whose nodes can be walked (a Sequential keeps its own hidden)."""
-    if isinstance(model, keras.Sequential) and model.built:
-        return keras.Model(model.inputs, model.outputs)
-    if hasattr(model, "_nodes_by_depth"):
-        return model
-    raise DeconvvizError(
-        f"The model {path.rstrip('/')!r} ({type(model).__name__}) has no graph to walk. Sequential "
-        "and Functional models have one, once their input shape is known: build it, or rewrite a "
-        "subclassed model with keras.Model(inputs, outputs)."
+def _numbered(path: str, outputs: Sequence[int]) -> tuple[str, ...]:
+    if len(outputs) == 1:
+        return (path,)
+    return tuple(f"{path}[{number}]" for number in range(len(outputs)))
+
+
+def _functional(model: keras.Model) -> Functional | None:
+    """The model as a Functional, whose nodes can be walked; None where it computes otherwise."""
+    call = type(model).call
+    if isinstance(model, keras.Sequential):
+        # A Sequential keeps its nodes hidden, and has none before its input shape is known.
+        if call is not keras.Sequential.call or not model.built:
+            return None
+        return cast(Functional, keras.Model(model.inputs, model.outputs, name=model.name))
+    return model if call is Functional.call else None
+
+
+def _nested(node: Any) -> Functional | None:
+    """The model that a node runs, to be opened; None for a step."""
+    model, arguments = node.operation, node.arguments
+    functional = _functional(model) if isinstance(model, keras.Model) else None
+    if functional is None:
+        return None
+    fed = keras.tree.flatten(arguments.args)
+    # Inputs by name, masks and other ranks are matched by code that opening it would skip.
+    by_name = any(isinstance(value, dict) for value in arguments.args)
+    plain = not by_name and len(fed) == len(arguments.keras_tensors) == len(functional.inputs)
+    same = plain and all(
+        len(a.shape) == len(b.shape) for a, b in zip(fed, functional.inputs, strict=True)
     )
+    return functional if same else None
 
 
 def _fused_activation(operation: keras.Operation) -> Callable[[tf.Tensor], tf.Tensor] | None:
     activation = getattr(operation, "activation", None)
-    if not isinstance(operation, _ACTIVATED) or activation in (None, keras.activations.linear):
+    # A child with a call of its own may use its activation anywhere, or not at all.
+    fused = any(type(operation).call is kind.call for kind in _ACTIVATED)
+    if not fused or activation in (None, keras.activations.linear):
         return None
     return activation
+
+
+def _activation_step(path: str, function: Any, reads: int, writes: int, layer: Any) -> Step:
+    operation = keras.layers.Activation(function, dtype=layer.dtype_policy, name=layer.name)
+
+    def call(tensors: Tensors) -> tuple[tf.Tensor, ...]:
+        with keras.StatelessScope():
+            return (function(tensors[0]),)
+
+    return Step(path, _alone(operation), (reads,), (writes,), call)
+
+
+def _alone(operation: Any) -> keras.Operation:
+    """The layer itself where one is used as an activation, as in `activation=LeakyReLU()`."""
+    plain = type(operation) is keras.layers.Activation
+    layer = plain and isinstance(operation.activation, keras.Operation)
+    return operation.activation if layer else operation
 
 
 def _call(node: Any, without_activation: bool) -> Callable[[Tensors], tuple[tf.Tensor, ...]]:
@@ -187,14 +243,11 @@ def _call(node: Any, without_activation: bool) -> Callable[[Tensors], tuple[tf.T
     def call(tensors: Tensors) -> tuple[tf.Tensor, ...]:
         places = dict(zip(map(id, arguments.keras_tensors), tensors, strict=True))
         args, kwargs = arguments.fill_in(places)
-        if kwargs.get("training"):
-            raise UnsupportedLayerError(
-                f"Layer {operation.name!r} is called with training=True, so its output at "
-                "inference is not what is reconstructed. Rebuild the model without it."
-            )
+        # As `predict` does, which overrules even a layer that was called with training=True.
         if getattr(operation, "_call_has_training_arg", False):
             kwargs["training"] = False
-        with _linear(operation) if without_activation else _as_it_is():
+        # Nothing of the model may change: in this scope, neither losses nor states are written.
+        with keras.StatelessScope(), _linear(operation) if without_activation else nullcontext():
             return tuple(keras.tree.flatten(operation(*args, **kwargs)))
 
     return call
@@ -209,8 +262,3 @@ def _linear(layer: Any) -> Iterator[None]:
         yield
     finally:
         layer.activation = activation
-
-
-@contextmanager
-def _as_it_is() -> Iterator[None]:
-    yield

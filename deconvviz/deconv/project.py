@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from deconvviz.deconv.graph import Graph, Step
+from deconvviz.deconv.graph import Graph
 from deconvviz.deconv.rules import Rules, StepTrace, rule_for
 from deconvviz.deconv.trace import Trace
 
@@ -24,21 +24,21 @@ def project(graph: Graph, traced: Trace, signal: tf.Tensor, rules: Rules) -> tup
     Raises:
         UnsupportedLayerError: for the first step on the way that the rules do not define.
     """
-    signals = {graph.targets[traced.layer]: signal}
+    signals = {graph.targets[traced.layer]: wide(signal)}
     for step in reversed(graph.below(graph.targets[traced.layer])):
-        back = rule_for(step, rules)(_step_trace(step, traced), signals.pop(step.outputs[0]))
-        for slot, part in zip(step.inputs, back, strict=True):
+        inputs = tuple(traced.values[slot] for slot in step.inputs)
+        came = [_signal(signals.pop(slot, None), traced.values[slot]) for slot in step.outputs]
+        one = StepTrace(step, inputs, traced.switches.get(step.path))
+        back = rule_for(step, rules)(one, came[0] if len(came) == 1 else tuple(came))
+        for slot, part in zip(step.inputs, map(wide, back), strict=True):
             signals[slot] = signals[slot] + part if slot in signals else part
-    return tuple(
-        signals[slot] if slot in signals else tf.zeros_like(traced.values[slot])
-        for slot in graph.inputs
-    )
+    return tuple(_signal(signals.get(slot), traced.values[slot]) for slot in graph.inputs)
 
 
-def _step_trace(step: Step, traced: Trace) -> StepTrace:
-    return StepTrace(
-        step,
-        tuple(traced.values[slot] for slot in step.inputs),
-        traced.values[step.outputs[0]],
-        traced.switches.get(step.path),
-    )
+def wide(signal: tf.Tensor) -> tf.Tensor:
+    """Carry half-precision signals in float32: their sums and products soon pass float16's end."""
+    return tf.cast(signal, tf.float32) if signal.dtype.size < 4 else signal
+
+
+def _signal(came: tf.Tensor | None, value: tf.Tensor) -> tf.Tensor:
+    return wide(tf.zeros_like(value)) if came is None else came

@@ -1,8 +1,9 @@
 """How each kind of step is reversed: four methods, four plain tables.
 
-A table maps a layer class, or the function of an activation, to a rule. It is looked up along the
-class's MRO. A rule takes one step of a trace and the signal that came back to its output, and gives
-the signal for each of its inputs. A method of one's own is a dict display:
+A table maps a layer class, a function of `keras.ops` or the function of an activation to a rule,
+and is looked up along the class's MRO (`kinds`). A rule takes one step of a trace and the signal
+that came back to its output, and gives the signal for each of its inputs. A method of one's own is
+a dict display:
 
     {**DECONVNET, MyLayer: adjoint}
 
@@ -20,40 +21,59 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras import layers
 
+from deconvviz.deconv.affine import AFFINE, IDENTITIES
 from deconvviz.deconv.graph import Step
+from deconvviz.deconv.kinds import RECTIFICATIONS, describe, look_up
 from deconvviz.deconv.switches import unpool
 from deconvviz.errors import UnsupportedLayerError
 
 
 @dataclass(frozen=True)
 class StepTrace:
-    """One step of one forward pass: the step, what went in, what came out, and its switches."""
+    """One step of one forward pass: the step, what went in, and the switches if it has any."""
 
     step: Step
     inputs: tuple[tf.Tensor, ...]
-    output: tf.Tensor
     switches: tf.Tensor | None = None
 
 
-Rule = Callable[[StepTrace, tf.Tensor], tuple[tf.Tensor, ...]]
+# A step of several outputs gets a tuple of signals, one for each.
+Rule = Callable[[StepTrace, Any], tuple[tf.Tensor, ...]]
 Rules = Mapping[Any, Rule]
 
 
-def adjoint(traced: StepTrace, signal: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """The vector-Jacobian product of the step's own call: for an affine step, its transpose."""
+def adjoint(traced: StepTrace, signal: Any) -> tuple[tf.Tensor, ...]:
+    """The vector-Jacobian product of the step's own call: for an affine step, its transpose.
+
+    Raises:
+        UnsupportedLayerError: where TensorFlow knows no derivative of the step.
+    """
     # Copies, so that a tensor that a step reads twice is not counted twice.
     inputs = [tf.identity(tensor) for tensor in traced.inputs]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(inputs)
-        (output,) = traced.step.call(inputs)
-    return tuple(
-        tape.gradient(
-            output,
+        tape.watch([tensor for tensor in inputs if tensor.dtype.is_floating])
+        outputs = traced.step.call(inputs)
+    signals = signal if isinstance(signal, tuple) else (signal,)
+    pairs = [pair for pair in zip(outputs, signals, strict=True) if pair[0].dtype.is_floating]
+    try:
+        back = tape.gradient(
+            [output for output, _ in pairs],
             inputs,
-            output_gradients=signal,
-            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+            output_gradients=[tf.cast(part, output.dtype) for output, part in pairs],
         )
+    except LookupError:
+        back = [None]
+    if all(part is None for part in back):
+        raise UnsupportedLayerError(
+            f"No gradient flows back through {traced.step.path!r}, {describe(traced.step)}: "
+            "TensorFlow does not differentiate it, and a picture of zeros would mean nothing. "
+            "Reconstruct a layer below it, or give it a rule of your own."
+        )
+    return tuple(
+        tf.zeros_like(tensor) if part is None else part
+        for part, tensor in zip(back, inputs, strict=True)
     )
 
 
@@ -81,31 +101,49 @@ def unpooling(traced: StepTrace, signal: tf.Tensor) -> tuple[tf.Tensor, ...]:
     """Put each value back where its window's maximum stood (Zeiler & Fergus, Section 2.1)."""
     assert traced.switches is not None
     shape = tf.shape(traced.inputs[0])
-    return (unpool(signal, traced.switches, (shape[1], shape[2])),)
+    if len(signal.shape) == 2:  # a global pool has one window, and may have dropped its axes
+        signal = signal[:, None, None, :]
+    switches = tf.reshape(traced.switches, tf.shape(signal))
+    return (unpool(signal, switches, (shape[1], shape[2])),)
+
+
+def to_the_largest(traced: StepTrace, signal: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """Give each value to the tensor that it came from: an unpooling across branches."""
+    assert traced.switches is not None
+    nothing = tf.zeros_like(signal)
+    return tuple(
+        _sum_to(tensor, tf.where(traced.switches == number, signal, nothing))
+        for number, tensor in enumerate(traced.inputs)
+    )
+
+
+def _sum_to(tensor: tf.Tensor, signal: tf.Tensor) -> tf.Tensor:
+    """Sum over the axes along which the tensor was broadcast: broadcasting's adjoint."""
+    if tensor.shape == signal.shape:
+        return signal
+    with tf.GradientTape() as tape:
+        like = tf.zeros_like(tensor, signal.dtype)
+        tape.watch(like)
+        broadcast = tf.broadcast_to(like, tf.shape(signal))
+    return tape.gradient(broadcast, like, output_gradients=signal)
 
 
 def rectify(traced: StepTrace, signal: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """Keep what is positive on the way back, whatever went forward (Zeiler & Fergus, 2.1)."""
-    _require_plain_relu(traced.step)
+    """Keep what is positive on the way back, whatever went forward (Zeiler & Fergus, 2.1).
+
+    A cap or a threshold (ReLU6, `max_value`) changes what goes forward and nothing here: the paper
+    rectifies so that reconstructions of maps that are positive are positive too.
+    """
     return (tf.nn.relu(signal),)
 
 
 def rectify_and_mask(traced: StepTrace, signal: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """Keep what is positive on the way back and was positive forward (Springenberg et al., 3.4)."""
-    _require_plain_relu(traced.step)
-    return (tf.where(traced.inputs[0] > 0, tf.nn.relu(signal), tf.zeros_like(signal)),)
+    """Keep what is positive on the way back and passed forward (Springenberg et al., 3.4).
 
-
-def _require_plain_relu(step: Step) -> None:
-    layer = step.operation
-    if isinstance(layer, keras.layers.ReLU) and (
-        layer.negative_slope or layer.threshold or layer.max_value is not None
-    ):
-        raise UnsupportedLayerError(
-            f"Layer {step.path!r} is a ReLU with negative_slope={float(layer.negative_slope)}, "
-            f"threshold={float(layer.threshold)}, max_value={layer.max_value}; these rules know "
-            'only max(x, 0). Reconstruct a layer below it, or use rules="gradient".'
-        )
+    What passed is where the step's own derivative is not zero: above the threshold, below the cap.
+    """
+    (passed,) = adjoint(traced, tf.ones_like(signal))
+    return (tf.where(passed > 0, tf.nn.relu(signal), tf.zeros_like(signal)),)
 
 
 def pass_on(traced: StepTrace, signal: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -116,53 +154,54 @@ def pass_on(traced: StepTrace, signal: tf.Tensor) -> tuple[tf.Tensor, ...]:
 def subtract_bias_then_transpose(traced: StepTrace, signal: tf.Tensor) -> tuple[tf.Tensor, ...]:
     """The classic program's convolution: the bias is taken off everywhere, zeros included."""
     layer = traced.step.operation
-    bias = tf.cast(layer.bias, signal.dtype) if layer.use_bias else 0.0
+    if not layer.use_bias:
+        return transposed_convolution(traced, signal)
+    bias = tf.cast(layer.bias, signal.dtype)
+    if layer.data_format == "channels_first":
+        bias = bias[:, None, None]
     return transposed_convolution(traced, signal - bias)
 
 
-_AFFINE = (
-    keras.layers.AveragePooling2D,
-    keras.layers.BatchNormalization,
-    keras.layers.Dense,
-    keras.layers.Dropout,
-    keras.layers.Flatten,
-    keras.layers.GlobalAveragePooling2D,
-    keras.layers.Reshape,
-    keras.layers.ZeroPadding2D,
-)
+def subtract_offset_then_adjoint(traced: StepTrace, signal: Any) -> tuple[tf.Tensor, ...]:
+    """The classic program's step for all else that is affine: what it makes of zeros is taken off.
+
+    The program has convolutions only, whose offset is their bias. This is the same reading of a
+    step x → Ax + b: back goes Aᵀ(signal - b).
+    """
+    offsets = traced.step.call([tf.zeros_like(tensor) for tensor in traced.inputs])
+    if isinstance(signal, tuple):
+        parts = zip(signal, offsets, strict=True)
+        return adjoint(traced, tuple(part - tf.cast(b, part.dtype) for part, b in parts))
+    return adjoint(traced, signal - tf.cast(offsets[0], signal.dtype))
+
 
 DECONVNET: Rules = {
-    **dict.fromkeys(_AFFINE, adjoint),
-    keras.layers.Conv2D: transposed_convolution,
-    keras.layers.MaxPooling2D: unpooling,
-    keras.layers.ReLU: rectify,
-    keras.activations.relu: rectify,
-    keras.activations.linear: pass_on,
+    **dict.fromkeys(AFFINE, adjoint),
+    **dict.fromkeys((*IDENTITIES, keras.activations.linear), pass_on),
+    **dict.fromkeys(RECTIFICATIONS, rectify),
+    layers.Conv2D: transposed_convolution,
+    layers.MaxPooling2D: unpooling,
+    layers.GlobalMaxPooling2D: unpooling,
+    layers.Maximum: to_the_largest,
+    keras.ops.maximum: to_the_largest,
 }
 """Zeiler & Fergus 2013: rectified on the way back by the sign of what comes back."""
 
-GUIDED: Rules = {
-    **DECONVNET,
-    keras.layers.ReLU: rectify_and_mask,
-    keras.activations.relu: rectify_and_mask,
-}
+GUIDED: Rules = {**DECONVNET, **dict.fromkeys(RECTIFICATIONS, rectify_and_mask)}
 """Springenberg et al. 2014: rectified, and masked by the forward pass too."""
 
 GRADIENT: Rules = {
-    **DECONVNET,
-    keras.layers.Layer: adjoint,
-    keras.layers.ReLU: adjoint,
-    keras.activations.relu: adjoint,
+    keras.Operation: adjoint,
+    layers.Conv2D: transposed_convolution,
+    layers.MaxPooling2D: unpooling,
 }
 """Simonyan et al. 2013: the gradient, whatever TensorFlow can differentiate."""
 
 CLASSIC: Rules = {
-    keras.layers.Conv2D: subtract_bias_then_transpose,
-    keras.layers.MaxPooling2D: unpooling,
-    keras.layers.Dropout: pass_on,
-    keras.layers.ReLU: pass_on,
-    keras.activations.relu: pass_on,
-    keras.activations.linear: pass_on,
+    **DECONVNET,
+    **dict.fromkeys(AFFINE, subtract_offset_then_adjoint),
+    **dict.fromkeys(RECTIFICATIONS, pass_on),
+    layers.Conv2D: subtract_bias_then_transpose,
 }
 """The classic TF1 program: no rectification, the bias subtracted before each transpose."""
 
@@ -178,29 +217,21 @@ def rule_for(step: Step, rules: Rules) -> Rule:
     """Look up the rule of a step.
 
     Raises:
-        UnsupportedLayerError: where the table has none, or only one for a parent class whose
-            computation the step's own class replaces.
+        UnsupportedLayerError: where the table has none for anything that the step is.
     """
-    operation: Any = step.operation
-    if isinstance(operation, keras.layers.Activation) and operation.activation in rules:
-        return rules[operation.activation]
-    kinds: tuple[Any, ...] = type(operation).__mro__
-    for kind in kinds:
-        # A rule speaks of what a class computes; a child that computes something else is not it.
-        same = kind is keras.layers.Layer or kinds[0].call is getattr(kind, "call", None)
-        if kind in rules and same:
-            return rules[kind]
-    raise UnsupportedLayerError(_no_rule(step, rules))
+    rule = look_up(step, rules)
+    if rule is None:
+        raise UnsupportedLayerError(_no_rule(step, rules))
+    return rule
 
 
 def _no_rule(step: Step, rules: Rules) -> str:
-    operation = step.operation
-    kind = type(operation).__name__
-    if isinstance(operation, keras.layers.Activation):
-        kind = f"activation {getattr(operation.activation, '__name__', operation.activation)!r}"
-    known = ", ".join(sorted(key.__name__ for key in rules if key is not keras.layers.Layer))
+    names = {key.__name__ for key in rules if isinstance(key, type)}
+    known = sorted(name for name in names if not name.startswith("Random"))
     return (
-        f"These rules do not say how to reverse layer {step.path!r}, {kind}. They know {known}. "
-        'Reconstruct a layer below it, use rules="gradient", or give it a rule of your own, such '
-        "as {**DECONVNET, TheLayer: adjoint}."
+        f"These rules do not say how to reverse layer {step.path!r}, {describe(step)}. They know "
+        f"{', '.join(known)}, the Random layers, relu, relu6, and what arithmetic and reshaping "
+        "leave in a graph. Reconstruct a layer below it, use "
+        'rules="gradient", take the gradient for such layers alone with nonlinear="gradient", or '
+        "give it a rule of your own, such as {**DECONVNET, TheLayer: adjoint}."
     )

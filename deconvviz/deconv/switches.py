@@ -1,9 +1,12 @@
-"""Max pooling that remembers where each maximum stood, and unpooling that puts it back there.
+"""Maxima that remember where they stood, and unpooling that puts a signal back there.
 
 A *switch* is the place of a window's maximum. Pooling with switches and unpooling are the two
 halves of the deconvnet's answer to a step that has no other way back (Zeiler & Fergus 2013,
 Section 2.1). Everything else in this room is linear or a rectification.
 """
+
+import functools
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -30,6 +33,41 @@ def max_pool_with_switches(
     return tf.nn.max_pool_with_argmax(
         x, ksize=pool_size, strides=strides, padding=padding.upper(), output_dtype=tf.int64
     )
+
+
+def global_max_with_switches(x: tf.Tensor, keep_axes: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
+    """Take each map's maximum, and keep the switches, as a pool whose one window is the image.
+
+    Args:
+        x: `[n, H, W, C]`, finite.
+        keep_axes: give `[n, 1, 1, C]` rather than `[n, C]`.
+
+    Returns:
+        The maxima and their switches, as `max_pool_with_switches` gives them.
+    """
+    images, channels = tf.shape(x)[0], tf.shape(x)[3]
+    flat = tf.reshape(x, [images, -1, channels])
+    place = tf.argmax(flat, axis=1)
+    switches = place * tf.cast(channels, tf.int64) + tf.range(tf.cast(channels, tf.int64))
+    largest = tf.reduce_max(flat, axis=1)
+    if keep_axes:
+        return largest[:, None, None, :], switches[:, None, None, :]
+    return largest, switches
+
+
+def maximum(tensors: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Take the largest of several tensors, place by place, and keep the switches.
+
+    Args:
+        tensors: of shapes that broadcast to one.
+
+    Returns:
+        The maxima, and their switches, int64: the number of the tensor that each came from. Of
+        equal values, the first wins.
+    """
+    shape = functools.reduce(tf.broadcast_dynamic_shape, map(tf.shape, tensors))
+    stacked = tf.stack([tf.broadcast_to(tensor, shape) for tensor in tensors])
+    return tf.reduce_max(stacked, axis=0), tf.argmax(stacked, axis=0)
 
 
 def unpool(

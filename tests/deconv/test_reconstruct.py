@@ -208,7 +208,7 @@ def test_of_two_equally_strong_units_the_first_in_reading_order_is_taken(
 ) -> None:
     member = zoo("no_pool")
     flat = np.ones_like(member.images)  # every unit away from the borders answers alike
-    net = net_for(member.model, "deconvnet")
+    net = net_for(member.model, "guided")
     activation = net.trace(flat, "conv1").activation.numpy()
     for feature in range(activation.shape[-1]):
         plane = activation[0, ..., feature]

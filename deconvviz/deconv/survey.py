@@ -1,0 +1,96 @@
+"""What can be said of a model's layers before any image is spent on them.
+
+Which rule reverses each, or why there is none; how much of the image a unit sees; and what a
+caption must own up to: steps that were reversed by their gradient for want of a rule, and a picture
+that is the same whatever the image is.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from deconvviz.deconv import rules as known
+from deconvviz.deconv.affine import AFFINE, IDENTITIES
+from deconvviz.deconv.graph import Graph, Step
+from deconvviz.deconv.kinds import describe, look_up
+from deconvviz.deconv.rules import Rules, rule_for
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """One layer that can be reconstructed from, or the reason why it cannot.
+
+    Attributes:
+        path: its name, behind the names of the models that it is nested in.
+        kind: its class.
+        output_shape: without the batch; None where a size is open.
+        rule: the name of the rule that reverses it, or None.
+        reason: where there is no rule, why.
+        parameters: how many weights it has; a layer that is used again has the same ones.
+    """
+
+    path: str
+    kind: str
+    output_shape: tuple[int | None, ...]
+    rule: str | None
+    reason: str | None
+    parameters: int
+
+
+def survey(graph: Graph, rules: Rules) -> tuple[LayerInfo, ...]:
+    """Describe every layer, nested ones too, in the order in which they run."""
+    steps: dict[str, list[Step]] = {}
+    for step in graph.steps:
+        steps.setdefault(step.path, []).append(step)
+    return tuple(
+        _info(graph, path, parts, rules)
+        for parts in steps.values()
+        for path in parts[0].output_paths
+    )
+
+
+def approximated(graph: Graph, layer: str, rules: Rules) -> tuple[str, ...]:
+    """Name the steps below a layer, `path (Kind)`, for which a table has no rule."""
+    steps = graph.below(graph.targets[layer])
+    return tuple(
+        f"{step.path} ({describe(step)})" for step in steps if look_up(step, rules) is None
+    )
+
+
+def depends_on_image(graph: Graph, layer: str, rules: Rules) -> bool:
+    """Tell whether the way back from a layer is another for another image.
+
+    It is where switches, the forward pass's signs or a derivative decide it. Convolutions, and
+    ReLUs by Zeiler & Fergus's rule, go back the same way whatever the image was.
+    """
+    return any(_depends(step, rules) for step in graph.below(graph.targets[layer]))
+
+
+_THE_SAME_FOR_ALL = (
+    known.pass_on,
+    known.rectify,
+    known.transposed_convolution,
+    known.subtract_bias_then_transpose,
+    known.subtract_offset_then_adjoint,
+)
+
+
+def _depends(step: Step, rules: Rules) -> bool:
+    rule: Any = rule_for(step, rules)
+    affine = look_up(step, dict.fromkeys((*AFFINE, *IDENTITIES), True))
+    return rule not in _THE_SAME_FOR_ALL and not (rule is known.adjoint and affine)
+
+
+def _info(graph: Graph, path: str, parts: list[Step], rules: Rules) -> LayerInfo:
+    """Describe a layer, and with it the fused activation that follows: both need a rule."""
+    operation: Any = parts[0].operation
+    without = [describe(step) for step in parts if look_up(step, rules) is None]
+    return LayerInfo(
+        path=path,
+        kind=type(operation).__name__,
+        output_shape=graph.shapes[graph.targets[path]],
+        rule=None if without else ", ".join(rule_for(step, rules).__name__ for step in parts),
+        reason=f"no rule for {without[0]}" if without else None,
+        parameters=operation.count_params() if isinstance(operation, keras.layers.Layer) else 0,
+    )
