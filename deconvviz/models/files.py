@@ -1,36 +1,23 @@
-"""Open a model that lies on disk: a run's folder or a `.keras` file."""
+"""Open a model that lies on disk: a run's folder, a `.keras` file or a full `.h5` file."""
 
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
 
 import deconvviz.models.pooling  # noqa: F401  Keras finds the layer once it is registered
 from deconvviz.errors import CheckpointError
-from deconvviz.models.preflight import inspect_file
-
-LAST = Path("checkpoints") / "last.keras"
-
-
-def model_file(path: Path) -> Path:
-    """The `.keras` file that a path names: a run's last checkpoint, or the path itself.
-
-    Raises:
-        CheckpointError: for a run that has no checkpoint yet.
-    """
-    if not (path / "config.toml").is_file():
-        return path
-    if not (path / LAST).exists():
-        raise CheckpointError(
-            f"The run {path} has no checkpoint yet. Let it go on: deconvviz train --resume {path}"
-        )
-    return path / LAST
+from deconvviz.models.preflight import ModelFile, file_state, inspect_file, model_file
 
 
 def load_model(path: str | Path) -> keras.Model:
     """Open a trained model after a look at what the file holds.
 
     Args:
-        path: a run's folder (its last checkpoint is opened) or a `.keras` file.
+        path: a run's folder (its last checkpoint is opened), a `.keras` or a full `.h5` file.
 
     Returns:
         The model, for inference: no optimizer is loaded, no code of the file is run.
@@ -38,14 +25,59 @@ def load_model(path: str | Path) -> keras.Model:
     Raises:
         CheckpointError: for a file that lacks, is damaged, or names classes that are not Keras's.
     """
-    file = model_file(Path(path))
-    inspect_file(file)
-    try:
-        model: keras.Model = keras.saving.load_model(file, compile=False, safe_mode=True)
-    except Exception as error:  # whatever Keras raises for a file that passed the look
-        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(
-            f"{file} looks like a .keras file, but Keras cannot open it: {line} Save the model "
-            "again with the Keras version that is installed here."
-        ) from error
+    found = inspect_file(model_file(Path(path)))
+    with _named_by_content(found) as file:
+        model = _load(found, file)
+    _require_unchanged(found)
     return model
+
+
+def _load(found: ModelFile, file: Path) -> keras.Model:
+    try:
+        model = keras.saving.load_model(file, compile=False, safe_mode=True)
+    except Exception as error:  # whatever Keras raises for a file that passed the look
+        _require_unchanged(found)
+        raise CheckpointError(
+            f"{found.path} looks like a sound {found.format} file, but Keras {keras.__version__} "
+            f"cannot open it: {_first_line(error)} {_remedy(found)}"
+        ) from error
+    if not isinstance(model, keras.Model):
+        raise CheckpointError(
+            f"{found.path} holds a {type(model).__name__}, not a model. Save a keras.Model with "
+            "model.save('model.keras')."
+        )
+    return model
+
+
+@contextmanager
+def _named_by_content(found: ModelFile) -> Iterator[Path]:
+    """The file under a name that Keras, which goes by the suffix, takes for what it is."""
+    if found.path.suffix == found.suffix:
+        yield found.path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "model").with_suffix(found.suffix)
+        shutil.copyfile(found.path, copy)
+        yield copy
+
+
+def _require_unchanged(found: ModelFile) -> None:
+    if file_state(found.path) != found.state:
+        raise CheckpointError(
+            f"{found.path} changed while it was being opened. Open it again when it is written."
+        )
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    line = lines[0] if lines else type(error).__name__
+    return line[:300].rstrip(".") + "."
+
+
+def _remedy(found: ModelFile) -> str:
+    if (found.keras_version or "").startswith(("1.", "2.")):
+        return (
+            "Rebuild the model with Keras 3's layers, load its weights (tf_keras still opens the "
+            "file and can save them), and save that with model.save('model.keras')."
+        )
+    return "Save the model again with the Keras version that is installed here."

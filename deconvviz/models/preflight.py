@@ -1,134 +1,172 @@
-"""Look at a model file before Keras does.
+"""Look at a model file before Keras, or even TensorFlow, does.
 
 A model file is a stranger's program: it can name code to run, or claim sizes that fill the memory.
-So the format, the members, their sizes and every class that the configuration names are checked
-here, with the standard library alone, before a byte reaches Keras.
+So what it is, what it holds and every class that it names are checked here, without a framework;
+only a file that passes reaches `deconvviz.models.files`.
 """
 
-import json
-import zipfile
-from collections.abc import Iterator
+import hashlib
+import stat
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from deconvviz.errors import CheckpointError
+from deconvviz.models.preflight_config import check_config, parse
+from deconvviz.models.preflight_hdf5 import Survey, survey
+from deconvviz.models.preflight_zip import read_archive
 
-_MEMBERS = {"metadata.json": 2**20, "config.json": 2**24, "model.weights.h5": 2**32}
-_LARGEST_SIZE = 2**24  # of one axis of anything in a configuration: units, filters, input sizes
-_SIZE_KEYS = {"units", "filters", "input_dim", "output_dim", "shape", "batch_shape", "input_shape"}
-_RUNS_CODE = {"Lambda", "TFSMLayer"}
+LAST = Path("checkpoints") / "last.keras"
+_SAVE = "Save the model with model.save('model.keras')."
 
 
-def inspect_file(path: Path) -> None:
-    """Refuse whatever is not a sound `.keras` file of known classes.
+@dataclass(frozen=True)
+class ModelFile:
+    """A model file that was looked at and found sound.
+
+    Attributes:
+        path: the file.
+        suffix: what it is, whatever its name says.
+        keras_version: the Keras that wrote it, such as "3.15.1"; None where it does not say.
+        config: the model's description, the JSON that Keras builds it from.
+        state: tells whether the file is still the one that was looked at.
+    """
+
+    path: Path
+    suffix: Literal[".keras", ".h5"]
+    keras_version: str | None
+    config: dict[str, Any] = field(repr=False)
+    state: tuple[int, ...] = field(repr=False)
+
+    @property
+    def format(self) -> str:
+        """The format and the writer, such as ".h5 (Keras 2.4.0)"."""
+        return self.suffix + (f" (Keras {self.keras_version})" if self.keras_version else "")
+
+    @property
+    def sha256(self) -> str:
+        """The file's fingerprint, 64 hexadecimal digits; the whole file is read for it."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def model_file(path: Path) -> Path:
+    """The model file that a path names: a run's last checkpoint, or the path itself.
+
+    Raises:
+        CheckpointError: for a run that has no checkpoint yet.
+    """
+    if not (path / "config.toml").is_file():
+        return path
+    if not (path / LAST).exists():
+        raise CheckpointError(
+            f"The run {path} has no checkpoint yet. Let it go on: deconvviz train --resume {path}"
+        )
+    return path / LAST
+
+
+def inspect_file(path: Path) -> ModelFile:
+    """Refuse whatever is not a sound model file of Keras's own classes.
+
+    Args:
+        path: a `.keras` or a full `.h5` file; what it is, is told by its content.
+
+    Returns:
+        What the file says of itself; no weight was read, and no code of the file was run.
 
     Raises:
         CheckpointError: it says what the file is instead, and what to do.
     """
-    _require_file(path)
-    config = _read_config(path)
-    for entry in _classes(config):
-        _require_known(path, entry)
-    for key, size in _sizes(config):
-        if size > _LARGEST_SIZE:
-            raise CheckpointError(
-                f"{path} claims {key} = {size}; at most {_LARGEST_SIZE} is allowed, since more "
-                "would fill the memory. It was not opened."
-            )
+    try:
+        state = file_state(path)
+        head = _require_file(path)
+        read = _read_keras if head.startswith(b"PK\x03\x04") else _read_h5
+        suffix: Literal[".keras", ".h5"] = ".keras" if read is _read_keras else ".h5"
+        config, version, weights = read(path)
+        check_config(path, config, weights.axes, version)
+        return ModelFile(path, suffix, version, config, state)
+    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
+        raise CheckpointError(f"{path} cannot be read: {error}. Check the path.") from None
 
 
-def _require_file(path: Path) -> None:
-    if not path.exists():
+def file_state(path: Path) -> tuple[int, ...]:
+    """Numbers that change when a file is replaced or written to.
+
+    Raises:
+        CheckpointError: where there is no such file.
+    """
+    try:
+        seen = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
         raise CheckpointError(
-            f"There is no {path}. Give a run's folder, such as logs/classic-1, or a .keras file."
-        )
-    if path.is_dir():
+            f"There is no {path}. Give a run's folder, such as logs/classic-1, or a .keras or .h5 "
+            "file."
+        ) from None
+    return seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns
+
+
+def _require_file(path: Path) -> bytes:
+    """The first bytes of what may be a model file."""
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise _folder(path)
+    if not stat.S_ISREG(mode):
         raise CheckpointError(
-            f"{path} is a folder, but not a run of deconvviz (a SavedModel, perhaps). Give a run's "
-            "folder, such as logs/classic-1, or save the model with model.save('model.keras')."
+            f"{path} is a pipe or a device, not a file. Copy the model to a file, and give that."
         )
     with path.open("rb") as file:
         head = file.read(64)
     if not head:
         raise CheckpointError(f"{path} is empty. Copy or save the model again.")
+    if not head.startswith((b"PK\x03\x04", b"\x89HDF\r\n\x1a\n")):
+        raise _stranger(path, head)
+    return head
+
+
+def _folder(path: Path) -> CheckpointError:
+    if (path / "saved_model.pb").exists():
+        return CheckpointError(
+            f"{path} is a TensorFlow SavedModel, which holds a compiled program and no layers. In "
+            "the program that made it, save the model with model.save('model.keras'), and give "
+            "that file."
+        )
+    return CheckpointError(
+        f"{path} is a folder, but not a run of deconvviz: it has no config.toml. Give a run's "
+        "folder, such as logs/classic-1, or a .keras or .h5 file."
+    )
+
+
+def _stranger(path: Path, head: bytes) -> CheckpointError:
     if head.startswith(b"version https://git-lfs"):
-        raise CheckpointError(
+        return CheckpointError(
             f"{path} is a git-lfs pointer, not the model itself. Fetch it with git lfs pull."
         )
-    if head.startswith(b"\x89HDF"):
-        raise CheckpointError(
-            f"{path} is an HDF5 file, and only .keras files are opened. Load it with Keras, and "
-            "save it with model.save('model.keras')."
+    if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
+        return CheckpointError(
+            f"{path} is a Python pickle, which can run any code when it is read. It was not "
+            f"opened. Load it where you trust it. {_SAVE}"
         )
-    if not head.startswith(b"PK"):
+    return CheckpointError(
+        f"{path} is not a .keras file, nor an .h5 file: it begins with {head[:8]!r}, not with a "
+        f"zip's b'PK' or HDF5's b'\\x89HDF'. {_SAVE}"
+    )
+
+
+def _read_keras(path: Path) -> tuple[dict[str, Any], str | None, Survey]:
+    archive = read_archive(path)
+    version = parse(path, archive.metadata).get("keras_version")
+    return parse(path, archive.config), version and str(version)[:20], archive.weights
+
+
+def _read_h5(path: Path) -> tuple[dict[str, Any], str | None, Survey]:
+    found = survey(path, path, path.stat().st_size)
+    if "model_config" in found.texts:
+        version = found.texts.get("keras_version")
+        return parse(path, found.texts["model_config"]), version and version[:20], found
+    if found.names & {"layers", "_layer_checkpoint_dependencies"} or found.lists_layers:
         raise CheckpointError(
-            f"{path} is not a .keras file: it begins with {head[:8]!r}, not with a zip's 'PK'. "
-            "Save the model with model.save('model.keras')."
+            f"{path} holds weights alone, and no description of the network. Build the network, "
+            "load them with model.load_weights, and save both with model.save('model.keras')."
         )
-
-
-def _read_config(path: Path) -> Any:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            _require_members(path, archive)
-            return json.loads(archive.read("config.json"))
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} is truncated or damaged ({error}). Copy or save the model again."
-        ) from None
-
-
-def _require_members(path: Path, archive: zipfile.ZipFile) -> None:
-    sizes = {member.filename: member.file_size for member in archive.infolist()}
-    if sizes.keys() != _MEMBERS.keys():
-        raise CheckpointError(
-            f"{path} is a zip of {', '.join(sorted(sizes)[:5]) or 'nothing'}, not a .keras file, "
-            f"which holds {', '.join(_MEMBERS)}. Save the model with model.save('model.keras')."
-        )
-    for name, limit in _MEMBERS.items():
-        if sizes[name] > limit:
-            raise CheckpointError(
-                f"{path} unpacks {name} to {sizes[name]} bytes; at most {limit} are allowed. It "
-                "was not opened."
-            )
-
-
-def _classes(config: Any) -> Iterator[dict[str, Any]]:
-    """Every entry, at any depth, that tells Keras to build an object."""
-    if isinstance(config, dict):
-        if "class_name" in config:
-            yield config
-        for value in config.values():
-            yield from _classes(value)
-    elif isinstance(config, list):
-        for value in config:
-            yield from _classes(value)
-
-
-def _require_known(path: Path, entry: dict[str, Any]) -> None:
-    name, module = str(entry["class_name"]), str(entry.get("module") or "")
-    registered = str(entry.get("registered_name") or "")
-    if name in _RUNS_CODE:
-        raise CheckpointError(
-            f"{path} has a {name} layer, which can run any code when it is loaded. It was not "
-            "opened. Rebuild the model without it, and save that."
-        )
-    builtin = name.startswith("__") and not module  # tuples, slices, tensors in a configuration
-    keras = module == "keras" or module.startswith("keras.") or module == "builtins"
-    if not (keras or builtin or registered.startswith("deconvviz>")):
-        raise CheckpointError(
-            f"{path} asks for the class {module or '?'}.{name}, which is not Keras's own. It was "
-            "not opened. Load it in your own program, where you trust it, and hand the model to "
-            "deconvviz.Deconvnet."
-        )
-
-
-def _sizes(config: Any, key: str = "") -> Iterator[tuple[str, int]]:
-    if isinstance(config, dict):
-        for name, value in config.items():
-            yield from _sizes(value, name)
-    elif isinstance(config, list):
-        for value in config:
-            yield from _sizes(value, key)
-    elif key in _SIZE_KEYS and isinstance(config, int):
-        yield key, config
+    listed = ", ".join(sorted(found.names)[:5]) or "nothing"
+    raise CheckpointError(f"{path} is an HDF5 file of {listed}, not a Keras model. {_SAVE}")

@@ -20,7 +20,7 @@ import deconvviz
 from deconvviz.atomic import replacing
 from deconvviz.config import RunConfig, load_config, to_toml
 from deconvviz.errors import CheckpointError, ConfigError, DeconvvizError
-from deconvviz.models.files import LAST
+from deconvviz.models.preflight import LAST
 
 COLUMNS = ("step", "loss", "accuracy", "test_accuracy")
 

@@ -1,0 +1,188 @@
+"""Check what a model's configuration would make Keras build.
+
+The configuration is a program in JSON: it names classes, and says how large they are to be. Here
+every name is one that Keras exports, and every size one that this file's weights bear out.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from deconvviz.errors import CheckpointError
+from deconvviz.models.keras_classes import is_class, is_function, is_operation
+
+_DEEPEST = 200  # a model nested in a model goes four levels down
+_LARGEST_SIZE = 2**24  # any whole number that is no seed and no identifier
+_LARGEST_WINDOW = 2**13
+_LARGEST_SHAPE = 2**26  # values in one tensor
+
+_AXES_OF_WEIGHTS = (
+    "units", "filters", "kernel_size", "depth_multiplier", "input_dim", "output_dim", "num_heads",
+    "key_dim", "value_dim",
+)  # fmt: skip
+_WITHOUT_WEIGHTS = {"RandomGaussianBlur"}  # its kernel_size is no weight's
+_WINDOWS = {"pool_size", "strides", "dilation_rate", "padding", "cropping", "size", "kernel_size"}
+_FREE = {"seed", "shared_object_id", "value", "vocabulary", "compile_config"}
+_RUNS_CODE = {"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "__lambda__"}
+_VALUES = {  # how Keras writes constants and connections into a configuration
+    "__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__",
+    "__tuple__", "TensorShape",
+}  # fmt: skip
+_OURS = "deconvviz>MaxPoolingWithSwitches"
+_KERAS_2_ONLY = {"TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer", "ModuleWrapper"}
+
+Config = dict[str, Any]
+
+
+def parse(path: Path, text: str | bytes) -> Config:
+    """Read a JSON object.
+
+    Raises:
+        CheckpointError: for anything else, and for nesting without end.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise _too_deep(path) from None
+    except ValueError as error:
+        raise CheckpointError(
+            f"{path} describes its model in damaged JSON ({error}). Copy or save the model again."
+        ) from None
+    if not isinstance(value, dict):
+        raise CheckpointError(
+            f"{path} describes its model by a JSON {type(value).__name__}, not by an object with "
+            "class_name and config. Save the model with model.save('model.keras')."
+        )
+    return value
+
+
+def check_config(path: Path, config: Config, axes: frozenset[int], version: str | None) -> None:
+    """Refuse a configuration that names strange classes or claims impossible sizes.
+
+    Args:
+        path: the file, for the refusals.
+        config: what `parse` gave.
+        axes: every axis of every stored weight.
+        version: the Keras that wrote the file, where that is known.
+
+    Raises:
+        CheckpointError: it names the class or the number.
+    """
+    # What the model was compiled with is not loaded, and may well be the author's own.
+    config = {key: value for key, value in config.items() if key != "compile_config"}
+    if not ("class_name" in config and isinstance(config.get("config"), dict)):
+        raise CheckpointError(
+            f"{path} describes no model: its JSON has {', '.join(sorted(config)[:5]) or 'nothing'} "
+            "in place of class_name and config. Save the model with model.save('model.keras')."
+        )
+    for key, value in _walk(path, config):
+        if isinstance(value, dict) and "class_name" in value:
+            _require_known(path, value, version)
+            _require_stored(path, value, axes)
+        elif isinstance(value, list):
+            _require_shape(path, key, value)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            _require_size(path, key, value)
+
+
+def _walk(path: Path, config: Config) -> Iterator[tuple[str, Any]]:
+    """Every value at any depth, with the key that it (or the list around it) stands under."""
+    waiting: list[tuple[str, Any, int]] = [("", config, 0)]
+    while waiting:
+        key, value, depth = waiting.pop()
+        if depth > _DEEPEST:
+            raise _too_deep(path)
+        yield key, value
+        if isinstance(value, dict):
+            waiting += ((name, part, depth + 1) for name, part in value.items())
+        elif isinstance(value, list):
+            waiting += ((key, part, depth + 1) for part in value)
+
+
+def _too_deep(path: Path) -> CheckpointError:
+    return CheckpointError(
+        f"{path} nests its model more than {_DEEPEST} levels deep; no model needs that. It was not "
+        "opened."
+    )
+
+
+def _require_known(path: Path, entry: Config, version: str | None) -> None:
+    name = str(entry["class_name"])
+    if name in _RUNS_CODE:
+        raise CheckpointError(
+            f"{path} has a {name} layer, which can run any code when it is loaded. It was not "
+            "opened. Rebuild the model without it, and save that."
+        )
+    if not _is_known(entry):
+        raise _unknown(path, name, entry.get("module"), version)
+
+
+def _is_known(entry: Config) -> bool:
+    name, module = entry["class_name"], entry.get("module")
+    registered = entry.get("registered_name")
+    if not (isinstance(name, str) and isinstance(module, str | None)):
+        return False
+    if _OURS in (name, registered):
+        return name in (_OURS, _OURS.partition(">")[2])
+    if name == "function":
+        function = entry.get("config")
+        return isinstance(function, str) and is_function(function, module)
+    # A registered name outranks the class: it may only repeat it.
+    return name in _VALUES or (registered in (None, name) and is_class(name, module))
+
+
+def _unknown(path: Path, name: str, module: Any, version: str | None) -> CheckpointError:
+    if name in _KERAS_2_ONLY or (version or "").startswith(("1.", "2.")):
+        return CheckpointError(
+            f"{path} was saved by Keras {version or 2} and has a {name}, which Keras 3 cannot "
+            "read. Rebuild the model with Keras 3's layers, load its weights (tf_keras still opens "
+            "the file and can save them), and save that with model.save('model.keras')."
+        )
+    if module is None and is_operation(name):
+        return CheckpointError(
+            f"{path} has the operation {name}, which the .h5 format cannot hold. Save the model "
+            "again with model.save('model.keras')."
+        )
+    return CheckpointError(
+        f"{path} asks for the class {module or '?'}.{name}, which is not Keras's own. It was "
+        "not opened. Load it in your own program, where you trust it, and hand the model to "
+        "deconvviz.Deconvnet."
+    )
+
+
+def _require_stored(path: Path, entry: Config, axes: frozenset[int]) -> None:
+    config = entry.get("config")
+    if not isinstance(config, dict) or str(entry["class_name"]) in _WITHOUT_WEIGHTS:
+        return
+    for key in _AXES_OF_WEIGHTS:
+        claimed = config.get(key)
+        for size in claimed if isinstance(claimed, list) else [claimed]:
+            if isinstance(size, int | float) and size <= _LARGEST_SIZE and size not in axes:
+                raise CheckpointError(
+                    f"{path} claims {key} = {size}, but none of the weights that it stores has "
+                    "that size: its description and its weights do not belong together. It was "
+                    "not opened. Save the model again."
+                )
+
+
+def _require_shape(path: Path, key: str, shape: list[Any]) -> None:
+    values = 1
+    for size in shape:
+        if isinstance(size, int) and key not in _FREE:
+            values *= max(abs(size), 1)
+        if values > _LARGEST_SHAPE:
+            raise CheckpointError(
+                f"{path} claims {key} = {str(shape)[:80]}; at most {_LARGEST_SHAPE} values are "
+                "allowed, since more would fill the memory. It was not opened."
+            )
+
+
+def _require_size(path: Path, key: str, size: float) -> None:
+    sized = key in _AXES_OF_WEIGHTS or key in _WINDOWS
+    limit = _LARGEST_WINDOW if key in _WINDOWS else _LARGEST_SIZE
+    if (sized or (isinstance(size, int) and key not in _FREE)) and abs(size) > limit:
+        raise CheckpointError(
+            f"{path} claims {key} = {size}; at most {limit} is allowed, since more "
+            "would fill the memory. It was not opened."
+        )
