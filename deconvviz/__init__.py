@@ -18,6 +18,7 @@ from deconvviz.errors import (
 if TYPE_CHECKING:
     from deconvviz.deconv.deconvnet import Deconvnet
     from deconvviz.models.files import load_model
+    from deconvviz.training.callback import ReconstructionCallback
 
 __version__ = "0.1.0.dev0"
 
@@ -27,11 +28,16 @@ __all__ = [
     "DataError",
     "Deconvnet",
     "DeconvvizError",
+    "ReconstructionCallback",
     "UnsupportedLayerError",
     "load_model",
 ]
 
-_HOMES = {"Deconvnet": "deconvviz.deconv.deconvnet", "load_model": "deconvviz.models.files"}
+_HOMES = {
+    "Deconvnet": "deconvviz.deconv.deconvnet",
+    "ReconstructionCallback": "deconvviz.training.callback",
+    "load_model": "deconvviz.models.files",
+}
 
 
 def __getattr__(name: str) -> Any:
