@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import numpy as np
 import pytest
 import requests
 import tensorflow_datasets as tfds
+from PIL import Image
 from tensorflow_datasets.core.download import checksums
 
 from deconvviz.config import DataConfig
@@ -314,12 +314,18 @@ def test_a_broken_description_is_told_by_its_directory(
 
 
 @pytest.mark.skipif("TFDS_DATA_DIR" not in os.environ, reason="TFDS_DATA_DIR is not set")
-def test_cifar10_is_read_as_tfds_itself_reads_it() -> None:
+def test_cifar10_is_read_in_the_order_of_tfds_with_the_pixels_of_pillow() -> None:
     dataset = load(None)
     assert dataset.train.images.shape == (50_000, 32, 32, 3)
     np.testing.assert_array_equal(np.bincount(dataset.train.labels), [5_000] * 10)
-    root = os.environ["TFDS_DATA_DIR"]
-    read = partial(tfds.load, "cifar10", data_dir=root, download=False, as_supervised=True)
-    images, labels = read(split="test", batch_size=-1)
-    np.testing.assert_array_equal(dataset.test.images, images)
-    np.testing.assert_array_equal(dataset.test.labels, labels)
+    encoded = tfds.load(
+        "cifar10",
+        split="test",
+        data_dir=os.environ["TFDS_DATA_DIR"],
+        download=False,
+        decoders={"image": tfds.decode.SkipDecoding()},
+    )
+    examples = list(encoded.as_numpy_iterator())
+    images = [Image.open(io.BytesIO(example["image"])).convert("RGB") for example in examples]
+    np.testing.assert_array_equal(dataset.test.images, np.stack(list(map(np.asarray, images))))
+    np.testing.assert_array_equal(dataset.test.labels, [example["label"] for example in examples])
