@@ -1,15 +1,16 @@
 """A zoo of small seeded networks that every claim about reconstructions runs through.
 
-Each member bends one thing away from the classic network: strides, VALID padding, odd sizes,
-overlapping pools, ReLU as a layer of its own. All biases are non-zero unless the member says
-otherwise, since a bias that is lost or subtracted twice must show. TensorFlow is imported when a
-member is built, so that the rooms that do without it stay quick to test.
+The chains bend one thing each away from the classic network: strides, VALID padding, odd sizes,
+overlapping pools, ReLU as a layer of its own. The graphs branch, nest, share layers, take several
+inputs, and hold what else a Keras model may be made of. All biases are non-zero unless the member
+says otherwise, since a bias that is lost or subtracted twice must show. TensorFlow is imported when
+a member is built, so that the rooms that do without it stay quick to test.
 """
 
 import functools
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ class Member:
 
     name: str
     model: Model
-    images: np.ndarray  # float32 [n, H, W, C]
+    images: Any  # float32 [n, H, W, C], or a tuple of such arrays for several inputs
     targets: tuple[str, ...]  # the layers that claims are checked at
 
 
@@ -41,7 +42,7 @@ class Case:
         return self.member.model
 
     @property
-    def images(self) -> np.ndarray:
+    def images(self) -> Any:
         return self.member.images
 
 
@@ -57,7 +58,7 @@ class Plan:
     images: int = 3
 
 
-def conv(name: str, filters: int, kernel: int, relu: bool = True, **settings: Any) -> Any:
+def conv(name: str, filters: int, kernel: Any, relu: bool = True, **settings: Any) -> Any:
     import keras
 
     settings.setdefault("padding", "same")
@@ -186,6 +187,234 @@ def dense_layers() -> list[Any]:
     ]
 
 
+# --- graphs -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Graph:
+    """How a member that is no chain is made."""
+
+    network: Callable[[], Model]
+    targets: tuple[str, ...]
+    size: tuple[int, int] = (12, 10)  # of the images, where the network leaves it open
+    bias: float = 0.3
+    positive: bool = False
+    images: int = 2
+
+
+def residual() -> Model:
+    import keras
+
+    images = keras.Input((13, 12, 3))
+    x = conv("conv1", 6, 3)(images)
+    y = conv("conv2", 6, 3, strides=2)(x)
+    y = keras.layers.BatchNormalization(name="norm")(conv("conv3", 6, 3, relu=False)(y))
+    short = conv("short", 6, 1, relu=False, strides=2)(x)
+    x = keras.layers.Activation("relu", name="relu1")(keras.layers.Add(name="add1")([short, y]))
+    y = conv("conv4", 6, 3)(x)
+    x = keras.layers.Add(name="add2")([x, y, x])  # one branch counts twice
+    return keras.Model(images, keras.layers.Dense(4, name="head")(pool("pool1")(x)))
+
+
+def concatenating() -> Model:
+    import keras
+
+    images = keras.Input((12, 11, 3))
+    x = pool("pool1", 3, 2)(conv("stem", 5, 3)(images))
+    one = conv("one", 3, 1)(x)
+    three = conv("three", 4, 3)(conv("reduce", 2, 1)(x))
+    pooled = conv("pooled", 3, 1)(pool("pool2", 3, 1)(x))
+    mean = keras.layers.AveragePooling2D(3, 1, padding="same", name="mean")(x)
+    x = keras.layers.Concatenate(name="concat")([one, three, pooled, mean])
+    return keras.Model(images, conv("conv2", 5, 3)(x))
+
+
+def nested() -> Model:
+    import keras
+
+    inner = keras.Sequential(
+        [keras.Input((6, 6, 4)), conv("conv", 5, 3), pool("pool", 3, 2)], name="inner"
+    )
+    middle_in = keras.Input((12, 12, 4))
+    y = pool("pool")(conv("conv", 4, 3)(middle_in))
+    middle = keras.Model(middle_in, inner(y), name="middle")
+    outer_in = keras.Input((12, 12, 3))
+    x = conv("conv", 4, 3)(outer_in)
+    outer = keras.Model(outer_in, [middle(x), x], name="outer")
+    images = keras.Input((12, 12, 3))
+    deep, early = outer(images)
+    x = keras.layers.Concatenate(name="join")([deep, pool("pool", 4, 4)(early)])
+    return keras.Model(images, conv("last", 4, 3)(x))
+
+
+def shared() -> Model:
+    import keras
+
+    images = keras.Input((12, 10, 3))
+    again = conv("conv", 4, 3)
+    block_in = keras.Input((None, None, 4))
+    block = keras.Model(block_in, pool("pool", 2, 1)(conv("conv", 4, 3)(block_in)), name="block")
+    x = again(conv("first", 4, 3)(images))
+    x = block(again(x))
+    x = keras.layers.Add(name="add")([x, block(x)])
+    return keras.Model(images, conv("last", 4, 3)(x))
+
+
+def two_inputs() -> Model:
+    import keras
+
+    colour, grey = keras.Input((12, 10, 3), name="colour"), keras.Input((12, 10, 1), name="grey")
+    x = keras.layers.Concatenate(name="join")([conv("conv1", 4, 3)(colour), conv("g1", 3, 3)(grey)])
+    x = conv("conv2", 4, 3)(pool("pool1")(x))
+    return keras.Model([colour, grey], [x, keras.layers.Flatten(name="flat")(x)])
+
+
+def greyscale() -> Model:
+    import keras
+
+    layers = keras.layers
+    images = keras.Input((15, 9, 1))
+    x = layers.Normalization(mean=0.3, variance=2.0, name="standard")(images)
+    x = conv("conv1", 4, 3, padding="valid")(x)
+    x = layers.SeparableConv2D(5, 3, padding="same", activation="relu", name="separable")(x)
+    x = layers.DepthwiseConv2D(3, padding="same", depth_multiplier=2, name="depthwise")(x)
+    x = pool("pool1", 3, 2)(layers.ReLU(name="relu1")(layers.BatchNormalization(name="norm")(x)))
+    return keras.Model(images, conv("conv2", 4, (3, 1), groups=2)(x))
+
+
+def transposed() -> Model:
+    import keras
+
+    layers = keras.layers
+    images = keras.Input((11, 12, 3))
+    x = conv("conv1", 4, 3, strides=2)(images)
+    x = layers.Conv2DTranspose(5, 4, 2, padding="same", activation="relu", name="up1")(x)
+    x = layers.UpSampling2D((2, 1), name="up2")(x)
+    x = conv("conv2", 4, 3, strides=(2, 1))(pool("pool1", 2, 1)(x))
+    x = layers.UpSampling2D(2, interpolation="bilinear", name="up3")(x)
+    return keras.Model(images, conv("conv3", 4, 3)(x))
+
+
+def global_pooled() -> Model:
+    import keras
+
+    layers = keras.layers
+    images = keras.Input((10, 9, 3))
+    x = conv("conv2", 8, 3)(pool("pool1")(conv("conv1", 5, 3)(images)))
+    largest = layers.GlobalMaxPooling2D(name="largest")(x)
+    mean = layers.GlobalAveragePooling2D(name="mean")(x)
+    x = layers.Concatenate(name="join")([largest, mean])
+    hidden = layers.Dense(7, activation="relu", name="hidden")(x)
+    return keras.Model(images, layers.Dense(5, name="logits")(hidden))
+
+
+def capped() -> Model:
+    """Rectifications of every kind that Zeiler and Fergus's rule can stand for."""
+    import keras
+
+    layers = keras.layers
+    images = keras.Input((13, 12, 3))
+    x = layers.ZeroPadding2D(((0, 1), (1, 0)), name="pad")(images)
+    x = conv("conv1", 5, 3, relu=False, padding="valid", strides=2)(x)
+    x = layers.ReLU(max_value=0.7, threshold=0.1, name="capped")(x)
+    x = layers.Conv2D(6, 3, padding="same", activation="relu6", name="conv2")(x)
+    x = layers.ReLU(max_value=6.0, name="six")(conv("conv3", 5, 3, relu=False)(x))
+    x = layers.Activation("relu6", name="activation")(conv("conv4", 5, 3, relu=False)(x))
+    x = keras.activations.relu6(conv("conv5", 5, 3, relu=False)(x))
+    return keras.Model(images, conv("conv6", 4, 3)(x))
+
+
+def keras_ops() -> Model:
+    import keras
+
+    ops = keras.ops
+    images = keras.Input((10, 10, 4))
+    x = ops.relu(conv("conv1", 4, 3, relu=False)(images * 2 + 0.1))
+    x = ops.maximum(conv("conv2", 4, 3, relu=False)(0.2 - x), 0.0)
+    y = ops.pad(ops.transpose(x, (0, 2, 1, 3)), ((0, 0), (1, 1), (0, 2), (0, 0)))
+    y = ops.relu6(conv("conv3", 4, 3, relu=False, padding="valid")(y[:, :, 1:-1, ::-1]))
+    left, right = ops.split(y / 3.0, 2, axis=-1)
+    x = conv("conv4", 4, 3)(ops.concatenate([right, -left, ops.maximum(left, right)], axis=-1))
+    x = ops.mean(ops.reshape(x, (-1, 5, 2, 8, 4)), axis=2)
+    return keras.Model(images, conv("conv5", 3, 2)(x - 0.1 + x))
+
+
+def maximum() -> Model:
+    import keras
+
+    layers = keras.layers
+    images = keras.Input((12, 10, 3))
+    a, b, c = (conv(name, 5, 3)(images) for name in ("a", "b", "c"))
+    x = layers.Maximum(name="largest")([a, b, c])
+    y = layers.Subtract(name="minus")(
+        [conv("d", 4, 3)(pool("pool1")(x)), conv("e", 4, 5, strides=2)(x)]
+    )
+    z = layers.Average(name="mean")([y, conv("f", 4, 3)(y), y])
+    x = layers.Maximum(name="larger")([keras.ops.maximum(y, z), z])
+    return keras.Model(images, conv("last", 4, 3)(x))
+
+
+def reshaped() -> Model:
+    import keras
+
+    layers = keras.layers
+    images = keras.Input((12, 10, 3))
+    x = layers.Rescaling(0.5, offset=-0.2, name="rescale")(images)
+    x = layers.Cropping2D(((1, 0), (2, 1)), name="crop")(x)
+    x = layers.ZeroPadding2D((0, 2), name="pad")(conv("conv1", 4, 3)(x))
+    x = layers.Permute((2, 1, 3), name="turn")(x)
+    x = pool("pool1")(layers.Reshape((11, 11, 4), name="reshape")(x))
+    x = layers.SpatialDropout2D(0.5, name="drop")(layers.GaussianNoise(1.0, name="noise")(x))
+    x = layers.Identity(name="same")(conv("conv2", 4, 3)(x))
+    x = layers.Dense(6, activation="relu", name="hidden")(layers.Flatten(name="flat")(x))
+    return keras.Model(images, layers.Dense(4, name="logits")(layers.Dropout(0.5, name="out")(x)))
+
+
+def open_size() -> Model:
+    import keras
+
+    images = keras.Input((None, None, 3))
+    x = keras.layers.RandomFlip(name="flip")(images)
+    x = pool("pool1", 3, 2)(conv("conv1", 5, 3)(x))
+    x = keras.layers.Add(name="add")([x, conv("conv2", 5, 3)(x)])
+    x = conv("conv3", 4, 3, strides=2)(x)
+    return keras.Model(images, keras.layers.GlobalAveragePooling2D(name="mean")(x))
+
+
+def straight() -> Model:
+    """Branches, and neither a ReLU nor a bias nor a choice anywhere."""
+    import keras
+
+    layers = keras.layers
+    images = keras.Input((12, 12, 3))
+    x = layers.SeparableConv2D(5, 3, padding="same", name="separable")(images)
+    y = layers.Conv2DTranspose(5, 3, 2, padding="same", name="up")(
+        conv("a", 4, 3, False, strides=2)(x)
+    )
+    x = layers.Subtract(name="minus")([x, layers.AveragePooling2D(3, 1, padding="same")(y)])
+    x = layers.Concatenate(name="join")([x, conv("b", 3, 3, False, dilation_rate=2)(x)])
+    return keras.Model(images, layers.Average(name="mean")([conv("c", 4, 3, False)(x), x[..., :4]]))
+
+
+GRAPHS = {
+    "residual": Graph(residual, ("add1", "conv4", "pool1", "head")),
+    "concatenating": Graph(concatenating, ("concat", "conv2")),
+    "nested": Graph(nested, ("outer/middle/inner/conv", "last")),
+    "shared": Graph(shared, ("conv#2", "block#2/conv", "last")),
+    "two_inputs": Graph(two_inputs, ("g1", "flat")),
+    "greyscale": Graph(greyscale, ("separable", "conv2")),
+    "transposed": Graph(transposed, ("conv2", "conv3")),
+    "global_pooled": Graph(global_pooled, ("largest", "logits")),
+    "capped": Graph(capped, ("capped", "six", "conv6")),
+    "keras_ops": Graph(keras_ops, ("conv4", "conv5")),
+    "maximum": Graph(maximum, ("largest", "last")),
+    "reshaped": Graph(reshaped, ("same", "logits")),
+    "open_size": Graph(open_size, ("add", "mean")),
+    "straight": Graph(straight, ("minus", "mean"), bias=0.0),
+}
+
+GRAPH_CASES = [(name, target) for name, graph in GRAPHS.items() for target in graph.targets]
+
 CLASSIC_TARGETS = ("conv1", "pool1", "conv2", "pool2", "conv3", "pool3")
 
 ZOO = {
@@ -218,41 +447,57 @@ CASES = [(name, target) for name, plan in ZOO.items() for target in plan.targets
 
 
 @functools.cache
-def build(name: str) -> Member:
-    """Make a member of the zoo, always with the same weights and images."""
+def build(name: str, **changes: Any) -> Member:
+    """Make a member of the zoo, with `changes` to its plan, always with the same numbers."""
+    random = np.random.default_rng(zlib.crc32(name.encode()))
+    plan = replace(GRAPHS[name] if name in GRAPHS else ZOO[name], **changes)
+    model = plan.network() if isinstance(plan, Graph) else _chain(name, plan)
+    for variable in model.variables:
+        if "seed" not in variable.path:
+            variable.assign(_weights(random, variable, plan))
+    images = tuple(_images(random, tensor.shape, plan) for tensor in model.inputs)
+    return Member(name, model, images if len(images) > 1 else images[0], plan.targets)
+
+
+def _chain(name: str, plan: Plan) -> Model:
     import keras
 
-    plan = ZOO[name]
-    random = np.random.default_rng(zlib.crc32(name.encode()))
     model = keras.Sequential(
         [keras.Input((*plan.size, 3), name="images"), *plan.layers()], name=f"zoo_{name}"
     )
-    model = keras.Model(model.inputs, model.outputs, name=f"zoo_{name}")
-    for variable in model.variables:
-        variable.assign(_weights(random, variable, plan))
-    images = random.normal(size=(plan.images, *plan.size, 3)).astype(np.float32)
-    if plan.positive:
-        images = np.abs(images)
-    return Member(name, model, images, plan.targets)
+    return keras.Model(model.inputs, model.outputs, name=f"zoo_{name}")
 
 
-def _weights(random: np.random.Generator, variable: Any, plan: Plan) -> np.ndarray:
+def _images(random: np.random.Generator, shape: Any, plan: Plan | Graph) -> np.ndarray:
+    height, width = (n or m for n, m in zip(shape[1:3], plan.size, strict=True))
+    images = random.normal(size=(plan.images, height, width, shape[-1])).astype(np.float32)
+    return np.abs(images) if plan.positive else images
+
+
+def _weights(random: np.random.Generator, variable: Any, plan: Plan | Graph) -> np.ndarray:
     shape = tuple(variable.shape)
     role = variable.path.rsplit("/", 1)[-1]
-    if role == "kernel":
+    if role.endswith("kernel"):
         values = random.normal(size=shape) / np.sqrt(np.prod(shape[:-1]))
         return np.abs(values) if plan.positive else values
     if role in ("gamma", "moving_variance"):
         return random.uniform(0.5, 2.0, size=shape)
     if role == "bias":
         return plan.bias * random.normal(size=shape)
-    return random.normal(size=shape)  # beta and moving_mean
+    offset = random.normal(size=shape)  # beta and moving_mean
+    return offset if plan.bias else 0 * offset
 
 
 @pytest.fixture(scope="session")
-def zoo() -> Callable[[str], Member]:
+def zoo() -> Callable[..., Member]:
     """Give a member of the zoo by its name."""
     return build
+
+
+@pytest.fixture(params=GRAPHS)
+def graph(request: pytest.FixtureRequest) -> Member:
+    """Run a test on every network that is no chain."""
+    return build(request.param)
 
 
 @pytest.fixture(params=CASES, ids=lambda pair: "-".join(pair))

@@ -1,13 +1,15 @@
-"""Two ways to a reconstruction that share nothing with the package, for tests to compare with.
+"""Three ways to a reconstruction that share nothing with the package, for tests to compare with.
 
 `by_tape` lets autodiff go back through a forward pass written in `tf.nn` ops, with a custom
 gradient in each ReLU. `by_hand` writes the way back out, operation for operation: scatter by 4-D
 indices in numpy, `conv2d_transpose`, and what a rule does at a ReLU or a bias. Both know chains of
-layers only.
+layers only. `back_through` takes any Keras model as it stands and replaces the gradients that
+TensorFlow has registered for the ops in which the rules differ; it knows nothing of the graph.
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -17,6 +19,7 @@ import tensorflow as tf
 
 Array = np.ndarray
 _LINEAR = keras.activations.linear
+WAYS = ("deconvnet", "guided", "gradient", "classic")
 Switches = tuple[Array, Array]  # row and column in the pool's input, each [n, h, w, C]
 
 
@@ -233,6 +236,237 @@ def _spread(signal: Array, layer: Any, shape: tuple[int, ...]) -> Array:
     return out
 
 
+# --- any Keras model: the gradients of single ops, replaced ------------------------------------
+
+_ways = {"rule": "gradient"}  # the rule whose gradient is being built, for the functions below
+
+
+def _rectified(signal: Any, live: Any) -> Any:
+    """What a rectification sends down: `live` is where its derivative is not 0."""
+    through = tf.cast(live, signal.dtype)
+    positive = tf.cast(signal > 0, signal.dtype)
+    return {
+        "gradient": signal * through,
+        "guided": signal * through * positive,
+        "deconvnet": signal * positive,
+        "classic": signal,
+    }[_ways["rule"]]
+
+
+@tf.RegisterGradient("RuleRelu")
+def _relu_back(op: Any, signal: Any) -> Any:
+    return _rectified(signal, op.inputs[0] > 0)
+
+
+@tf.RegisterGradient("RuleRelu6")
+def _relu6_back(op: Any, signal: Any) -> Any:
+    return _rectified(signal, (op.inputs[0] > 0) & (op.inputs[0] < 6))
+
+
+@tf.RegisterGradient("RuleMaximum")
+def _maximum_back(op: Any, signal: Any) -> Any:
+    """The first of two wins a tie; the greater of a value and the number 0 is a rectification."""
+    one, other = op.inputs
+    if other.shape.rank == 0:
+        return _rectified(signal, one > other), tf.zeros_like(other)
+    if one.shape.rank == 0:
+        return tf.zeros_like(one), _rectified(signal, other > one)
+    won = one >= other
+    return tf.where(won, signal, 0), tf.where(won, tf.zeros_like(signal), signal)
+
+
+@tf.RegisterGradient("RuleMax")
+def _global_max_back(op: Any, signal: Any) -> Any:
+    """The first largest of the plane takes all; autodiff shares among equals."""
+    x = op.inputs[0]
+    assert x.shape.rank == 4, "the reference knows the maximum over two spatial axes only"
+    n, height, width, channels = (tf.shape(x)[axis] for axis in range(4))
+    flat = tf.reshape(x, (n, height * width, channels))
+    share = tf.one_hot(tf.argmax(flat, axis=1), height * width, axis=1, dtype=x.dtype)
+    if _ways["rule"] == "gradient":
+        largest = tf.cast(flat == tf.reduce_max(flat, axis=1, keepdims=True), x.dtype)
+        share = largest / tf.reduce_sum(largest, axis=1, keepdims=True)
+    spread = share * tf.reshape(signal, (n, 1, channels))
+    return tf.reshape(spread, tf.shape(x)), None
+
+
+_RULES_FOR_OPS = {
+    "Relu": "RuleRelu",
+    "Relu6": "RuleRelu6",
+    "Maximum": "RuleMaximum",
+    "Max": "RuleMax",
+}
+
+
+@tf.custom_gradient
+def _offset(y: Any, bias: Any) -> Any:
+    """`y` itself; going back, the classic rule takes off what the step adds to zero."""
+
+    def back(signal: Any) -> Any:
+        return signal - bias if _ways["rule"] == "classic" else signal, tf.zeros_like(bias)
+
+    return tf.identity(y), back
+
+
+_OFFSET_LAYERS = (
+    keras.layers.Conv2D,
+    keras.layers.Conv2DTranspose,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.SeparableConv2D,
+    keras.layers.Dense,
+    keras.layers.BatchNormalization,
+    keras.layers.Rescaling,
+    keras.layers.Normalization,
+)
+_OFFSET_OPS = ("Add", "Subtract")  # of a tensor and a constant, as keras.ops leaves them in a graph
+
+
+def _operations(model: keras.Model) -> Sequence[Any]:
+    inner = model.layers if isinstance(model, keras.Sequential) else model.operations
+    return [each for each in inner if not isinstance(each, keras.layers.InputLayer)]
+
+
+def _leaves(model: keras.Model) -> Iterator[Any]:
+    for each in _operations(model):
+        if isinstance(each, keras.Model):
+            yield from _leaves(each)
+        else:
+            yield each
+
+
+def _find(model: keras.Model, path: str) -> tuple[Any, int]:
+    """The operation at a path, and the number of the call that is meant."""
+    call, found = 1, model
+    for part in path.split("/"):
+        name, _, number = part.partition("#")
+        call = int(number) if number else call
+        found = next(each for each in _operations(found) if each.name == name)
+    return found, call
+
+
+def _with_rules(operation: Any) -> Callable[..., Any]:
+    """The operation's call, where the rules need more than another gradient of an op."""
+    call = operation.call
+    if isinstance(operation, keras.layers.ReLU) and operation.negative_slope == 0:
+        ceiling = np.inf if operation.max_value is None else operation.max_value
+
+        @tf.custom_gradient
+        def rectifier(x: Any) -> Any:
+            live = (x > operation.threshold) & (x < ceiling)
+            return call(x), lambda signal: _rectified(signal, live)
+
+        return rectifier
+    if isinstance(operation, _OFFSET_LAYERS):
+        activation = getattr(operation, "activation", None) or _LINEAR
+
+        def affine(x: Any, *args: Any, **settings: Any) -> Any:
+            bare = call(tf.zeros_like(x), *args, **settings)
+            return activation(_offset(call(x, *args, **settings), bare))
+
+        return affine
+    if not isinstance(operation, keras.Layer) and type(operation).__name__ in _OFFSET_OPS:
+
+        def with_constant(*terms: Any) -> Any:
+            zeros = [tf.zeros_like(t) if tf.is_tensor(t) else t for t in terms]
+            constant = not all(tf.is_tensor(t) for t in terms)
+            return _offset(call(*terms), call(*zeros)) if constant else call(*terms)
+
+        return with_constant
+    return call
+
+
+@contextmanager
+def _recorded(model: keras.Model, targets: Sequence[str], rules: bool) -> Iterator[dict[str, Any]]:
+    """Let a model's next call leave the targets' outputs behind; with `rules`, obey them."""
+    outputs: dict[tuple[int, int], Any] = {}
+    calls: dict[int, int] = {}
+    found: dict[str, Any] = {}
+
+    def recording(operation: Any, call: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **settings: Any) -> Any:
+            out = call(*args, **settings)
+            calls[id(operation)] = calls.get(id(operation), 0) + 1
+            outputs[id(operation), calls[id(operation)]] = out
+            for target in targets:
+                at, number = _find(model, target)
+                if (id(at), number) in outputs:
+                    found[target] = outputs[id(at), number]
+            return out
+
+        return run
+
+    leaves = list(dict.fromkeys(_leaves(model)))
+    activations = [
+        (each, each.activation)
+        for each in leaves
+        if isinstance(each, _OFFSET_LAYERS) and getattr(each, "activation", None) is not None
+    ]
+    replaced = [
+        (each, recording(each, _with_rules(each) if rules else each.call)) for each in leaves
+    ]
+    try:
+        for each, call in replaced:
+            each.call = call
+        for each, _ in activations if rules else ():
+            each.activation = _LINEAR
+        yield found
+    finally:
+        for each in leaves:
+            vars(each).pop("call", None)
+        for each, activation in activations:
+            each.activation = activation
+
+
+def answers(model: keras.Model, images: Any, targets: Sequence[str]) -> dict[str, Array]:
+    """What the targets answer, by one call of the model itself."""
+    with _recorded(model, targets, rules=False) as found:
+        model(images, training=False)
+    return {target: found[target].numpy() for target in targets}
+
+
+def back_through(
+    model: keras.Model, images: Any, signals: dict[str, Array], rules: Sequence[str] = WAYS
+) -> dict[tuple[str, str], Any]:
+    """Bring a start signal back from each target of any Keras model, by each rule.
+
+    One forward pass in one `tf.function` serves them all, so that no filter gradient is computed.
+
+    Args:
+        model: Any Sequential or Functional model.
+        images: An array, or a tuple of arrays for a model of several inputs.
+        signals: Each target's start signal, by its path; "conv#2" is the second call of "conv".
+        rules: The rules to go back by.
+
+    Returns:
+        Maps in the images' shape, by target and rule; a tuple of them for several inputs.
+    """
+
+    def run(pixels: Any, starts: dict[str, Any]) -> Any:
+        overridden = tf.compat.v1.get_default_graph().gradient_override_map(_RULES_FOR_OPS)
+        with overridden, _recorded(model, list(signals), rules=True) as found:
+            model(pixels, training=False)
+        maps = {}
+        for rule in rules:
+            _ways["rule"] = rule
+            for target, start in starts.items():
+                back = tf.gradients(
+                    found[target],
+                    tf.nest.flatten(pixels),
+                    tf.cast(start, found[target].dtype),
+                    unconnected_gradients="zero",
+                )
+                maps[f"{rule} {target}"] = back if isinstance(pixels, (tuple, dict)) else back[0]
+        return maps
+
+    pixels = tf.nest.map_structure(tf.constant, images)
+    maps = tf.function(run)(pixels, {t: tf.constant(s) for t, s in signals.items()})
+    return {
+        (target, rule): tf.nest.map_structure(lambda m: m.numpy(), maps[f"{rule} {target}"])
+        for target in signals
+        for rule in rules
+    }
+
+
 def start_signal(
     activation: Array, feature: Any = None, at: Any = None, start: str = "activation"
 ) -> Array:
@@ -274,6 +508,8 @@ class Reference:
     activation = staticmethod(activation_of)
     by_tape = staticmethod(by_tape)
     by_hand = staticmethod(by_hand)
+    answers = staticmethod(answers)
+    back_through = staticmethod(back_through)
     start_signal = staticmethod(start_signal)
     distance = staticmethod(distance)
 
