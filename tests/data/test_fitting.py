@@ -84,6 +84,19 @@ def test_to_resize_is_to_cover_the_size_and_cut_around_the_centre() -> None:
     np.testing.assert_array_equal(fit_images(wide, (10, 20)), wide[:, :, 5:25])
 
 
+@pytest.mark.parametrize("size", [64, 8])
+def test_to_resize_is_to_filter_by_lanczos_three_lobes(size: int) -> None:
+    ramp = 60 + 4 * np.arange(32) + 20 * (np.arange(32) % 2)
+    images = np.broadcast_to(ramp.astype(np.uint8)[:, None], (1, 32, 32, 1))
+    scale = 32 / size
+    at = (np.arange(size)[:, None] + 0.5) * scale - 0.5 - np.arange(32)
+    x = at / max(scale, 1)  # to shrink, the filter widens, so that nothing aliases
+    weights = np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0)
+    expected = (weights / weights.sum(1, keepdims=True)) @ ramp
+    row = fit_images(images, size, grey=True)[0, size // 2, :, 0]
+    np.testing.assert_allclose(row, expected, rtol=0, atol=1)  # rounded twice
+
+
 def test_no_images_at_all_stay_none() -> None:
     assert fit_images(COLOURED[:0], (8, 9), grey=True).shape == (0, 8, 9, 1)
 
