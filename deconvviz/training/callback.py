@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from deconvviz.deconv.arguments import require_shapes
 from deconvviz.deconv.deconvnet import Deconvnet
-from deconvviz.deconv.rules import METHODS, Rules
+from deconvviz.deconv.rules import Rules
 from deconvviz.errors import DeconvvizError
 from deconvviz.render.compose import Rows, classic_rows, deconvnet_rows
 from deconvviz.render.tensorboard import EventLog
@@ -94,7 +94,8 @@ class ReconstructionCallback(keras.callbacks.Callback):
         layers = self._layers or _max_pools(net)
         for layer in layers:
             net.require(layer)
-        self._drawing = _Drawing(net, self._shown, layers, self._folder)
+        rules = self._rules if isinstance(self._rules, str) else "the caller's own table"
+        self._drawing = _Drawing(net, rules, self._shown, layers, self._folder)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Draw what the network sees before fit's first step."""
@@ -120,10 +121,12 @@ class ReconstructionCallback(keras.callbacks.Callback):
 class _Drawing:
     """One fit's drawings: the network, what is shown of it, and the event file."""
 
-    def __init__(self, net: Deconvnet, shown: Shown, layers: Sequence[str], folder: Path) -> None:
+    def __init__(
+        self, net: Deconvnet, rules: str, shown: Shown, layers: Sequence[str], folder: Path
+    ) -> None:
         self.net = net
         self.begun = False
-        self._shown, self._layers, self._folder = shown, layers, folder
+        self._rules, self._shown, self._layers, self._folder = rules, shown, layers, folder
         self._log: EventLog | None = None
         self._told = False
 
@@ -168,9 +171,9 @@ class _Drawing:
         maps = [self.net.reconstruct(inputs, layer) for layer in layers]
         if several:
             maps = [of_each[shown.index] for of_each in maps]
-        if self.net.rules is METHODS["classic"]:
+        if self._rules == "classic":
             return _with_words(classic_rows(shown.image, maps, layers), shown)
-        rows = deconvnet_rows(shown.original, maps, layers, rules=_rules_name(self.net.rules))
+        rows = deconvnet_rows(shown.original, maps, layers, rules=self._rules)
         return _with_words(rows, shown, *([_SPREAD] if shown.spread else []))
 
 
@@ -178,11 +181,6 @@ def _with_words(rows: Rows, shown: Shown, *words: str) -> Rows:
     which = f"Shown is input {shown.index + 1} of the network's {len(shown.inputs)}."
     words = (which, *words) if len(shown.inputs) > 1 else words
     return replace(rows, description=" ".join([rows.description, *words]))
-
-
-def _rules_name(rules: Rules) -> str:
-    named = (name for name, table in METHODS.items() if table is rules)
-    return next(named, "the caller's own table")
 
 
 def _max_pools(net: Deconvnet) -> tuple[str, ...]:
