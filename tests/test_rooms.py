@@ -16,7 +16,7 @@ FLOORS = (
     {"atomic", "config"},
     {"data", "deconv", "render"},
     {"models"},
-    {"experiments", "rows"},
+    {"experiments", "drawings"},
     {"training"},
     {"cli"},
     {"__main__"},

@@ -20,6 +20,11 @@ _COMMANDS = {
         "reconstruct",
         "Run a trained network's layers back to pixels.",
     ),
+    "inspect": (
+        "deconvviz.cli.inspect",
+        "inspect",
+        "See what a model file holds, and how it wants its images.",
+    ),
     "data": ("deconvviz.cli.data", "data", "Bring data in without a network connection."),
     "demo": ("deconvviz.cli.demo", "demo", "Small worked examples, with their numbers."),
 }

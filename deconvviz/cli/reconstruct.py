@@ -1,48 +1,41 @@
 """`deconvviz reconstruct`: a trained network and images to rows of reconstructions."""
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from deconvviz.cli import options
+from deconvviz.cli.checkpoint import checkpoint as find_out
+from deconvviz.cli.checkpoint import input_shape, look_at
+from deconvviz.cli.checkpoint import preprocess as way_in
+from deconvviz.cli.pictures import Fit, data_set, load, own_images
 from deconvviz.cli.quiet import import_tensorflow
 from deconvviz.cli.tensorboard import EVERY_STEP
-from deconvviz.config import DataConfig
+from deconvviz.data.scalings import parse_scaling
 from deconvviz.errors import ConfigError
 
 if TYPE_CHECKING:
+    from deconvviz.data import Preprocess
     from deconvviz.deconv.deconvnet import Deconvnet
-    from deconvviz.rows import Pictured
+    from deconvviz.drawings.rows import Pictured
+    from deconvviz.render.compose import Rows
 
-_PREPROCESS = ("standardize", "signed", "unit", "raw")
-
-
-@dataclass(frozen=True)
-class _Checkpoint:
-    """What `--ckpt` names: a run of ours, which knows its data, or a file, which knows nothing."""
-
-    folder: Path
-    data: DataConfig | None = None
-    seed: int = 0
-    step: int | None = None
+_LONGEST = 120  # characters of a folder's name that the layers may take
 
 
 @click.command()
-@click.option(
-    "--ckpt",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="RUN_OR_FILE",
-    help="A run's folder, such as logs/classic-1, or a .keras file.",
-)
+@options.CKPT
 @click.option(
     "--dataset",
     type=click.Choice(["cifar10", "photos", "folder"]),
     help="Which images to show.  [default: the run's own]",
 )
-@click.option("--split", type=click.Choice(["test", "train"]), default="test", show_default=True)
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Where the data set lies.")
+@options.SPLIT
+@options.DATA_DIR
 @click.option(
     "--images",
     "image",
@@ -67,17 +60,31 @@ class _Checkpoint:
     "[default: every max pool]",
 )
 @click.option(
-    "--rules",
-    type=click.Choice(["deconvnet", "classic", "guided", "gradient"]),
-    default="deconvnet",
+    "--feature",
+    "features",
+    type=click.IntRange(0),
+    multiple=True,
+    metavar="K",
+    help="One feature map alone (of a dense layer, one unit); may be repeated.",
+)
+@options.AT
+@options.RULES
+@click.option(
+    "--nonlinear",
+    type=click.Choice(["refuse", "gradient"]),
+    default="refuse",
     show_default=True,
-    help="How each layer is reversed.",
+    help="What to do with a layer that the rules do not define: refuse it, or take its gradient, "
+    "which the caption then says.",
 )
 @click.option(
     "--preprocess",
-    type=click.Choice(_PREPROCESS),
-    help="What the network was trained on.  [default: the run's own]",
+    metavar="NAME",
+    help="How images are scaled for the network: raw, unit, signed, standardize, caffe, torch, or "
+    "mean=…,std=….  [default: the run's own]",
 )
+@options.FIT
+@options.SIZE
 @click.option(
     "--logdir",
     type=click.Path(path_type=Path),
@@ -85,7 +92,7 @@ class _Checkpoint:
     show_default=True,
     help="Where a file that belongs to no run gets its folder.",
 )
-@click.option("--verbose", is_flag=True, help="Let TensorFlow's own messages through.")
+@options.VERBOSE
 def reconstruct(
     ckpt: Path,
     dataset: str | None,
@@ -95,76 +102,116 @@ def reconstruct(
     more_images: tuple[Path, ...],
     limit: int,
     layers: tuple[str, ...],
+    features: tuple[int, ...],
+    at: str | tuple[int, int] | None,
     rules: str,
+    nonlinear: str,
     preprocess: str | None,
+    fit: Fit,
+    size: tuple[int, int] | None,
     logdir: Path,
     verbose: bool,
 ) -> None:
     """Run a trained network's layers back to pixels: original | layer 1 | layer 2.
 
     Every image becomes one row, as a PNG and in TensorBoard, in the run's folder under
-    reconstructions/.
+    reconstructions/. With --feature and --at, a row is one unit: the piece of the image that it
+    sees, and its reconstruction.
     """
     if more_images and not image:
         raise click.UsageError(f"Unexpected {more_images[0]}; pictures go behind --images.")
     if image and (dataset or data_dir):
         raise click.UsageError("--images shows your own pictures; leave out --dataset, --data-dir.")
+    if at and not features:
+        raise click.UsageError("--at chooses a unit of a feature map: say which with --feature.")
+    if preprocess is not None:
+        parse_scaling(preprocess)
+    file = look_at(ckpt)
     import_tensorflow(verbose)
     from deconvviz.deconv.deconvnet import Deconvnet
+    from deconvviz.drawings.rows import ON_THE_PAGE, write_rows
     from deconvviz.models.files import load_model
-    from deconvviz.rows import ON_THE_PAGE, reconstruct_rows, write_rows
 
-    net = Deconvnet(load_model(ckpt), rules=rules)
-    checkpoint = _checkpoint(ckpt, logdir)
-    way_in = _preprocess(checkpoint, preprocess, net, ckpt)
-    files = (image, *more_images) if image else ()
-    pictured = (
-        _own_images(files, checkpoint, net)
-        if files
-        else _data_set(checkpoint, dataset, data_dir, split, limit)
-    )
+    checkpoint = find_out(ckpt, file, logdir)
+    net = Deconvnet(load_model(ckpt), rules=rules, nonlinear=nonlinear)
     layers = layers or _pools(net)
-    rows = reconstruct_rows(net, pictured.images, way_in, layers, rules)
-    folder = checkpoint.folder / "reconstructions" / _name(pictured, rules, layers)
-    sheet = write_rows(folder, rows, pictured, checkpoint.step, {"checkpoint": str(ckpt)})
-    click.echo(
-        f"{len(pictured.images)} rows, original | {' | '.join(layers)}: {folder}\n"
-        f"On one page, the first {ON_THE_PAGE} at most: {sheet}\n"
-        f"In TensorBoard: tensorboard --logdir {checkpoint.folder.parent} {EVERY_STEP}"
+    for layer in layers:
+        net.require(layer)
+    scaling = way_in(checkpoint, preprocess, net)
+    shape = input_shape(checkpoint, net, size)
+    pictured = (
+        own_images((image, *more_images), shape, fit)
+        if image
+        else data_set(load(checkpoint, dataset, data_dir, max(shape[:2])), split, limit, shape, fit)
     )
-
-
-def _checkpoint(ckpt: Path, logdir: Path) -> _Checkpoint:
-    from deconvviz.training.rundir import RunDirectory
-    from deconvviz.training.state import saved_step
-
-    for folder in (ckpt, ckpt.parent.parent):  # a run, or a file in a run's checkpoints/
-        if (folder / "config.toml").is_file():
-            run = RunDirectory.open(folder)
-            config = run.config()
-            # The saved state is the last checkpoint's; nothing says when the best one was saved.
-            last = ckpt == folder or ckpt.name == run.last.name
-            step = saved_step(run.state) if last else None
-            return _Checkpoint(folder, config.data, config.train.seed, step)
-    return _Checkpoint(logdir / ckpt.stem)
-
-
-def _preprocess(checkpoint: _Checkpoint, name: str | None, net: "Deconvnet", ckpt: Path) -> Any:
-    from deconvviz.data import Preprocess
-
-    data = checkpoint.data
-    if name is None and data is None:
-        raise ConfigError(
-            f"{ckpt} belongs to no run, so nobody knows how its images were scaled. Say it with "
-            f"--preprocess, one of {', '.join(_PREPROCESS)}."
+    record = {
+        "checkpoint": str(ckpt),
+        "sha256": file.sha256,
+        "layers": list(layers),
+        "rules": rules,
+        "approximated": {layer: list(net.approximated(layer)) for layer in layers},
+        "preprocess": scaling.name,
+        "features": list(features),
+        "at": at,
+    }
+    asked = _Asked(layers, rules, features, at)
+    for drawing in _drawings(net, pictured, scaling, asked):
+        folder = checkpoint.folder / "reconstructions" / _name(pictured, asked, drawing.layers)
+        page = write_rows(
+            folder, drawing.rows, drawing.pictured, checkpoint.step, record, drawing.details
         )
-    if data is not None:
-        return Preprocess(name or data.preprocess, data.crop)
-    return Preprocess(str(name), net.model.inputs[0].shape[1] or 0)
+        click.echo(
+            f"{len(drawing.pictured.labels)} rows, {' | '.join(drawing.rows.names)}: {folder}\n"
+            f"On one page, the first {ON_THE_PAGE} at most: {page}"
+        )
+    click.echo(f"In TensorBoard: tensorboard --logdir {checkpoint.folder.parent} {EVERY_STEP}")
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be drawn, and how."""
+
+    layers: tuple[str, ...]
+    rules: str
+    features: tuple[int, ...]
+    at: str | tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """Rows that lie in one folder, and what is recorded of each."""
+
+    layers: tuple[str, ...]
+    rows: "Rows"
+    pictured: "Pictured"
+    details: list[dict[str, Any]]
+
+
+def _drawings(
+    net: "Deconvnet", pictured: "Pictured", scaling: "Preprocess", asked: _Asked
+) -> Iterator[_Drawing]:
+    """Draw all layers side by side; single units a layer at a time, since their sizes differ."""
+    from deconvviz.drawings.rows import reconstruct_rows
+    from deconvviz.drawings.units import reconstruct_units
+
+    images, features = pictured.images, asked.features
+    if asked.at is None:
+        rows = reconstruct_rows(
+            net, images, scaling, asked.layers, asked.rules, features=asked.features
+        )
+        yield _Drawing(asked.layers, rows, pictured, [])
+        return
+    for layer in asked.layers:
+        rows, units = reconstruct_units(
+            net, images, scaling, layer, asked.rules, features, asked.at
+        )
+        labels = tuple(f"{label}-{feature}" for label in pictured.labels for feature in features)
+        details = [unit.record() for unit in units]
+        yield _Drawing((layer,), rows, replace(pictured, labels=labels), details)
 
 
 def _pools(net: "Deconvnet") -> tuple[str, ...]:
-    pools = tuple(layer.path for layer in net.layers if layer.rule == "unpooling")
+    pools = tuple(layer.path for layer in net.layers if layer.kind.startswith("MaxPooling"))
     if not pools:
         raise ConfigError(
             "The network has no max pool to start from by itself. Choose with --layer, one of "
@@ -173,41 +220,13 @@ def _pools(net: "Deconvnet") -> tuple[str, ...]:
     return pools
 
 
-def _own_images(files: tuple[Path, ...], checkpoint: _Checkpoint, net: "Deconvnet") -> "Pictured":
-    from deconvviz.data import read_images
-    from deconvviz.rows import Pictured
-
-    size = checkpoint.data.size if checkpoint.data else net.model.inputs[0].shape[1]
-    names = tuple(file.stem for file in files)
-    return Pictured("images", read_images(files, size), names)
-
-
-def _data_set(
-    checkpoint: _Checkpoint, name: str | None, data_dir: Path | None, split: str, limit: int
-) -> "Pictured":
-    from deconvviz.data import load_dataset
-    from deconvviz.rows import Pictured
-
-    dataset = load_dataset(_data_config(checkpoint.data, name, data_dir), checkpoint.seed)
-    part = dataset.test if split == "test" else dataset.train
-    labels = tuple(dataset.classes[label] for label in part.labels[:limit])
-    return Pictured(dataset.name, part.images[:limit], labels, split)
-
-
-def _data_config(own: DataConfig | None, name: str | None, data_dir: Path | None) -> DataConfig:
-    """The run's own data, unless another is asked for."""
-    if own is not None and name in (None, own.name):
-        return own.model_copy(update={"dir": data_dir or own.dir})
-    if name is None:
-        raise ConfigError(
-            "Say which images to show: --dataset cifar10 or photos, or --images PATH…."
-        )
-    if name == "folder" and data_dir is None:
-        raise ConfigError("--dataset folder needs --data-dir, the directory of class directories.")
-    size = own.size if own else DataConfig().size
-    return DataConfig.model_validate({"name": name, "dir": data_dir, "size": size, "crop": 0})
-
-
-def _name(pictured: "Pictured", rules: str, layers: tuple[str, ...]) -> str:
+def _name(pictured: "Pictured", asked: _Asked, layers: tuple[str, ...]) -> str:
     chosen = "+".join(layer.replace("/", ".") for layer in layers)
-    return "-".join(part for part in (pictured.source, pictured.split, rules, chosen) if part)
+    if len(chosen) > _LONGEST:  # a folder's name has 255 bytes at most
+        digest = hashlib.sha256(chosen.encode()).hexdigest()[:8]
+        chosen = f"{chosen[: _LONGEST - 9]}-{digest}"
+    unit = [f"feature{'+'.join(map(str, asked.features))[:40]}"] if asked.features else []
+    if asked.at:
+        unit.append(asked.at if isinstance(asked.at, str) else "y{}x{}".format(*asked.at))
+    parts = (pictured.source, pictured.split, asked.rules, chosen, *unit)
+    return "-".join(part for part in parts if part)

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -19,6 +19,7 @@ from deconvviz.deconv.arguments import (
 )
 from deconvviz.deconv.graph import flatten
 from deconvviz.deconv.project import project, wide
+from deconvviz.deconv.receptive_field import Box, seen
 from deconvviz.deconv.rules import METHODS, Rules, adjoint, rule_for
 from deconvviz.deconv.start import start_signal
 from deconvviz.deconv.survey import LayerInfo, approximated, depends_on_image, survey
@@ -68,8 +69,9 @@ class Deconvnet:
             )
         self.model = model
         self._chosen: Rules = rules if isinstance(rules, Mapping) else METHODS[rules]
-        fallback = {keras.Operation: adjoint} if nonlinear == "gradient" else {}
-        self.rules: Rules = {**fallback, **self._chosen}
+        self.rules = self._chosen
+        if nonlinear == "gradient":
+            self.rules = {keras.Operation: adjoint, **self._chosen}
         self._graph = flatten(model)
         self._trace = tf.function(self._traced, autograph=False, reduce_retracing=True)
         self._project = tf.function(self._projected, autograph=False, reduce_retracing=True)
@@ -120,9 +122,7 @@ class Deconvnet:
         if places is not None or (features is not None and len(target) == 1):
             self._warn_of_sameness(layer)
         parts = []
-        size = self._images_at_once(layer, inputs)
-        for first in range(0, count, size):
-            batch = slice(first, first + size)
+        for batch in self._batches(layer, inputs):
             traced = self.trace(tuple(x[batch] for x in inputs), layer)
             signal = start_signal(
                 traced.activation,
@@ -160,6 +160,23 @@ class Deconvnet:
         self.require(layer)
         return approximated(self._graph, layer, self._chosen)
 
+    def seen(
+        self, layer: str, unit: tuple[int, int], image_size: tuple[int, int] | None = None
+    ) -> Box:
+        """Give the box of pixels of the first input that one unit of a layer can depend on.
+
+        Args:
+            layer: the layer's path.
+            unit: (y, x) in the layer's maps.
+            image_size: height and width of the images, for a model that takes any.
+
+        Returns:
+            The box; at the image's edge it goes on into the padding. The image itself where the
+            unit sees the whole of it, or may do so.
+        """
+        self._target(layer)
+        return seen(self._graph, layer, unit, image_size)
+
     def depends_on_image(self, layer: str) -> bool:
         """Tell whether the way back from a layer is another for another image.
 
@@ -168,6 +185,29 @@ class Deconvnet:
         """
         self.require(layer)
         return depends_on_image(self._graph, layer, self.rules)
+
+    def activation(self, images: Images | tuple[Images, ...], layer: str) -> Images:
+        """Run images forward to a layer.
+
+        Args:
+            images: as `reconstruct` takes them.
+            layer: the layer's path.
+
+        Returns:
+            Its output, float32 `[n, ...]`.
+
+        Raises:
+            DataError: where an activation is not finite; it names the first layer that made one.
+        """
+        inputs = self._inputs(images)
+        target = self._target(layer)
+        parts = [
+            np.asarray(self.trace(tuple(x[batch] for x in inputs), layer).activation, np.float32)
+            for batch in self._batches(layer, inputs)
+        ]
+        return (
+            np.concatenate(parts) if parts else np.zeros((0, *(n or 0 for n in target)), np.float32)
+        )
 
     def trace(self, images: Images | tuple[Images, ...], layer: str) -> Trace:
         """Run one batch forward to a layer, and keep the activations and the switches.
@@ -253,12 +293,13 @@ class Deconvnet:
                 stacklevel=3,
             )
 
-    def _images_at_once(self, layer: str, inputs: tuple[tf.Tensor, ...]) -> int:
+    def _batches(self, layer: str, inputs: tuple[tf.Tensor, ...]) -> Iterator[slice]:
         side = max((size for x in inputs for size in x.shape[1:]), default=1)
         steps = self._graph.below(self._graph.targets[layer])
         shapes = [self._graph.shapes[slot] for step in steps for slot in step.outputs]
         values = sum(math.prod(size or side for size in shape) for shape in shapes)
-        return min(max(_BYTES // (4 * max(values, 1)), 1), _BATCH)
+        batch = min(max(_BYTES // (4 * max(values, 1)), 1), _BATCH)
+        return (slice(first, first + batch) for first in range(0, len(inputs[0]), batch))
 
     def _target(self, layer: str) -> tuple[int | None, ...]:
         if layer not in self._graph.targets:

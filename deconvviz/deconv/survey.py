@@ -14,6 +14,7 @@ from deconvviz.deconv import rules as known
 from deconvviz.deconv.affine import AFFINE, IDENTITIES
 from deconvviz.deconv.graph import Graph, Step
 from deconvviz.deconv.kinds import describe, look_up
+from deconvviz.deconv.receptive_field import ReceptiveField, receptive_fields
 from deconvviz.deconv.rules import Rules, rule_for
 
 
@@ -25,6 +26,7 @@ class LayerInfo:
         path: its name, behind the names of the models that it is nested in.
         kind: its class.
         output_shape: without the batch; None where a size is open.
+        receptive_field: what a unit sees of the first input; None where it sees all of it, or may.
         rule: the name of the rule that reverses it, or None.
         reason: where there is no rule, why.
         parameters: how many weights it has; a layer that is used again has the same ones.
@@ -33,6 +35,7 @@ class LayerInfo:
     path: str
     kind: str
     output_shape: tuple[int | None, ...]
+    receptive_field: ReceptiveField | None
     rule: str | None
     reason: str | None
     parameters: int
@@ -43,8 +46,9 @@ def survey(graph: Graph, rules: Rules) -> tuple[LayerInfo, ...]:
     steps: dict[str, list[Step]] = {}
     for step in graph.steps:
         steps.setdefault(step.path, []).append(step)
+    fields = receptive_fields(graph)
     return tuple(
-        _info(graph, path, parts, rules)
+        _info(graph, path, parts, rules, fields[path])
         for parts in steps.values()
         for path in parts[0].output_paths
     )
@@ -82,7 +86,9 @@ def _depends(step: Step, rules: Rules) -> bool:
     return rule not in _THE_SAME_FOR_ALL and not (rule is known.adjoint and affine)
 
 
-def _info(graph: Graph, path: str, parts: list[Step], rules: Rules) -> LayerInfo:
+def _info(
+    graph: Graph, path: str, parts: list[Step], rules: Rules, field: ReceptiveField | None
+) -> LayerInfo:
     """Describe a layer, and with it the fused activation that follows: both need a rule."""
     operation: Any = parts[0].operation
     without = [describe(step) for step in parts if look_up(step, rules) is None]
@@ -90,6 +96,7 @@ def _info(graph: Graph, path: str, parts: list[Step], rules: Rules) -> LayerInfo
         path=path,
         kind=type(operation).__name__,
         output_shape=graph.shapes[graph.targets[path]],
+        receptive_field=field,
         rule=None if without else ", ".join(rule_for(step, rules).__name__ for step in parts),
         reason=f"no rule for {without[0]}" if without else None,
         parameters=operation.count_params() if isinstance(operation, keras.layers.Layer) else 0,

@@ -100,8 +100,10 @@ def deconvnet_rows(
     names: Sequence[str],
     scales: Sequence[float] | None = None,
     *,
+    first: str = "original",
     rules: str = "deconvnet",
     start: str = WHOLE_LAYER,
+    notes: str = "",
 ) -> Rows:
     """Stitch images and their maps into rows, each map on its own scale with zero at grey.
 
@@ -111,8 +113,10 @@ def deconvnet_rows(
         names: one a layer, the panels' headings.
         scales: the |value| drawn as full black or white, one a layer, the same for all images and
             steps, so that rows compare; None scales each map by its own largest |value|.
+        first: the heading of the originals.
         rules: the backward rules, for the description.
         start: the start signal, for the description.
+        notes: whatever else the description has to say.
 
     Raises:
         DeconvvizError: for maps that hold NaN or infinity, or that do not fit the images.
@@ -132,11 +136,11 @@ def deconvnet_rows(
     )
     return Rows(
         np.concatenate([three_channels(originals), *(pixels for pixels, _, _ in drawn)], axis=2),
-        ("original", *names),
+        (first, *names),
         np.stack([used for _, used, _ in drawn], axis=1),
         np.stack([beyond for _, _, beyond in drawn], axis=1),
-        f"original | {' | '.join(names)}. Rules: {rules}. Start signal: {start}. {how}; zero is "
-        f"grey (128). {_CAVEAT}",
+        f"{first} | {' | '.join(names)}. Rules: {rules}. Start signal: {start}. {how}; zero is "
+        f"grey (128). {notes}{' ' if notes else ''}{_CAVEAT}",
     )
 
 
@@ -145,8 +149,10 @@ def classic_rows(
     maps: Sequence[npt.ArrayLike],
     names: Sequence[str],
     *,
+    first: str = "input",
     rules: str = "classic (bias subtracted, no rectification)",
     start: str = WHOLE_LAYER,
+    notes: str = "",
 ) -> Rows:
     """Stitch network inputs and their maps into rows, each row on one scale, as TF1 drew them.
 
@@ -154,8 +160,10 @@ def classic_rows(
         inputs: float `[n, h, w, C]`, C 1 or 3, the network's input, not its pixels.
         maps: one float `[n, h, w, C]` a layer.
         names: one a layer, the panels' headings.
+        first: the heading of the inputs.
         rules: the backward rules, for the description.
         start: the start signal, for the description.
+        notes: whatever else the description has to say.
 
     Raises:
         DeconvvizError: for maps that do not fit the inputs.
@@ -165,13 +173,13 @@ def classic_rows(
     largest = np.array([[tf1_range(row)[1]] for row in stitched], np.float64)
     return Rows(
         np.stack([three_channels(tf1_image_summary(row)) for row in stitched]),
-        ("input", *names),
+        (first, *names),
         np.repeat(largest, len(panels), axis=1),
         np.zeros((len(stitched), len(panels))),
-        f"input | {' | '.join(names)}. Rules: {rules}. Start signal: {start}. Each row, the "
+        f"{first} | {' | '.join(names)}. Rules: {rules}. Start signal: {start}. Each row, the "
         "network's input included, has one scale, its largest |value| (TensorFlow 1's image "
         "summary); zero is grey (128), or black in a row without negative values; what is not "
-        "finite is red.",
+        f"finite is red.{' ' if notes else ''}{notes}",
         shared=True,
     )
 
@@ -211,6 +219,17 @@ def filter_grid(kernels: npt.ArrayLike) -> FilterGrid:
 def enlarge(pixels: Pixels, factor: int) -> Pixels:
     """Make each pixel of `[..., h, w, C]` a block of factor x factor, without smoothing."""
     return pixels.repeat(factor, axis=-3).repeat(factor, axis=-2)
+
+
+def cut(
+    image: npt.NDArray[Any], top: int, left: int, height: int, width: int, beyond: float
+) -> npt.NDArray[Any]:
+    """Cut a window out of `[H, W, C]`; where it reaches past the image it holds `beyond`."""
+    window = np.full((height, width, image.shape[2]), beyond, image.dtype)
+    inside = image[max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)]
+    y, x = max(-top, 0), max(-left, 0)
+    window[y : y + inside.shape[0], x : x + inside.shape[1]] = inside
+    return window
 
 
 def _fitting(

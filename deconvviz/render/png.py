@@ -24,6 +24,7 @@ _MARGIN = 16
 _GAP = 4
 _TEXT_WIDTH = 480  # narrower captions are hard to read, however small the picture
 _LABEL_WIDTH = 140
+_HEADING_WIDTH = 128  # a layer's name is wider than a small panel
 _PAPER, _INK, _QUIET = "#ffffff", "#222222", "#555555"
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -133,6 +134,7 @@ def _lay_out(
 ) -> _Layout:
     rows, height, width, _ = pixels.shape
     panels = max(1, len(headings))
+    target = max(target, panels * _HEADING_WIDTH)
     if width % panels or len(labels) not in (0, rows):
         raise ValueError(f"{len(headings)} headings and {len(labels)} labels for {pixels.shape}")
     longest = max((_SMALL.getlength(label) for label in labels), default=-8)

@@ -5,9 +5,9 @@ import keras
 from deconvviz.config import PicturesConfig
 from deconvviz.data import Dataset, Preprocess
 from deconvviz.deconv.deconvnet import Deconvnet
+from deconvviz.drawings.rows import reconstruct_rows
 from deconvviz.render.compose import filter_grid
 from deconvviz.render.tensorboard import EventLog
-from deconvviz.rows import reconstruct_rows
 
 
 class Pictures:

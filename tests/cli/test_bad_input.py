@@ -83,7 +83,7 @@ DAMAGES: dict[str, tuple[Change, tuple[str, ...]]] = {
     ),
     "other weights": (
         with_config(lambda config: config.replace(b'"filters": 64', b'"filters": 63')),
-        ("Keras cannot open it",),
+        ("filters", "63", "not opened"),
     ),
 }
 

@@ -17,7 +17,7 @@ from rich.progress import track
 from deconvviz.data import Preprocess
 from deconvviz.deconv.deconvnet import Deconvnet
 from deconvviz.errors import DeconvvizError
-from deconvviz.render.compose import Rows, classic_rows, deconvnet_rows
+from deconvviz.render.compose import WHOLE_LAYER, Rows, classic_rows, deconvnet_rows
 from deconvviz.render.png import write_picture, write_sheet
 from deconvviz.render.tensorboard import EventLog
 
@@ -48,8 +48,9 @@ def reconstruct_rows(
     layers: Sequence[str],
     rules: str,
     scales: Sequence[float] | None = None,
+    features: Sequence[int] = (),
 ) -> Rows:
-    """Reconstruct whole layers from a batch of images, and stitch original | layer | layer …
+    """Reconstruct layers from a batch of images, and stitch original | layer | layer …
 
     Args:
         net: with the rules that `rules` names.
@@ -59,19 +60,40 @@ def reconstruct_rows(
         rules: "classic" draws as the classic program did, one scale for a row; all others draw
             each map by itself, symmetric around zero.
         scales: the |value| drawn as full black or white, one a layer; None: each map's largest.
+        features: one feature map of each layer at a time, a panel each; none: whole layers.
 
     Returns:
         The stitched rows, uint8, and how they are scaled.
     """
     inputs = preprocess(images)
-    maps = [net.reconstruct(inputs, layer) for layer in layers]
+    chosen: list[tuple[str, int | None]] = [
+        (layer, feature) for layer in layers for feature in features or (None,)
+    ]
+    maps = [preprocess.maps(net.reconstruct(inputs, *each)) for each in chosen]
+    names = [layer if feature is None else f"{layer} {feature}" for layer, feature in chosen]
+    start = "one feature map's activations, all others 0" if features else WHOLE_LAYER
+    words = {"rules": rule_words(net, layers, rules), "start": start}
     if rules == "classic":
-        return classic_rows(inputs, maps, layers)
-    return deconvnet_rows(preprocess.window(images), maps, layers, scales, rules=rules)
+        return classic_rows(preprocess.maps(inputs), maps, names, **words)
+    return deconvnet_rows(preprocess.window(images), maps, names, scales, **words)
+
+
+def rule_words(net: Deconvnet, layers: Sequence[str], rules: str) -> str:
+    """Say by which rules layers were reversed, the approximations among them by name."""
+    words = {"classic": "classic (bias subtracted, no rectification)"}.get(rules, rules)
+    gradients = dict.fromkeys(step for layer in layers for step in net.approximated(layer))
+    if gradients:
+        words += f", but no rule of theirs, only the gradient, at {', '.join(gradients)}"
+    return words
 
 
 def write_rows(
-    folder: Path, rows: Rows, pictured: Pictured, step: int | None, record: dict[str, Any]
+    folder: Path,
+    rows: Rows,
+    pictured: Pictured,
+    step: int | None,
+    record: dict[str, Any],
+    details: Sequence[dict[str, Any]] = (),
 ) -> Path:
     """Write rows as one PNG each, as one page, and for TensorBoard under `source/<data set>`.
 
@@ -81,6 +103,7 @@ def write_rows(
         pictured: the images that they were made from.
         step: the network's training step; None where nobody knows it (TensorBoard then shows 0).
         record: what to keep beside each picture, as JSON.
+        details: what to keep beside it of each row alone; or none.
 
     Returns:
         The page's path.
@@ -89,7 +112,7 @@ def write_rows(
         DeconvvizError: where the folder cannot be written.
     """
     old_events = list(folder.glob("events.out.tfevents.*"))
-    headings = rows.names
+    headings, own = rows.names, details or [{}] * len(pictured.labels)
     screen = Console(stderr=True)
     for index, label in track(
         list(enumerate(pictured.labels)),
@@ -102,7 +125,7 @@ def write_rows(
             folder / f"{index:04d}-{label}.png",
             rows.pixels[index],
             rows.caption(index),
-            {**record, "label": label, "step": step, **rows.record(index)},
+            {**record, "label": label, "step": step, **own[index], **rows.record(index)},
             headings,
         )
     page, first = folder / "all.png", slice(ON_THE_PAGE)

@@ -1,0 +1,110 @@
+"""What `--ckpt` names, and how its network wants its images.
+
+A run of ours knows its data and its preprocessing. A stranger's file knows neither, so a person has
+to say how its images were scaled, unless the network begins by scaling them itself.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deconvviz.config import DataConfig
+from deconvviz.data.scalings import KINDS
+from deconvviz.errors import ConfigError, DataError
+from deconvviz.models.preflight import ModelFile, inspect_file, model_file
+
+if TYPE_CHECKING:
+    from deconvviz.data import Preprocess
+    from deconvviz.deconv.deconvnet import Deconvnet
+
+_SCALE_THEMSELVES = ("Rescaling", "Normalization")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What `--ckpt` names: a run of ours, which knows its data, or a file, which knows nothing.
+
+    Attributes:
+        file: the model file, looked at and found sound.
+        folder: where pictures of it go.
+        data: a run's own data.
+        seed: a run's seed.
+        step: the training step that it was saved at; None where nobody knows it.
+    """
+
+    file: ModelFile
+    folder: Path
+    data: DataConfig | None = None
+    seed: int = 0
+    step: int | None = None
+
+
+def look_at(ckpt: Path) -> ModelFile:
+    """Refuse what is no sound model file, before TensorFlow is imported."""
+    return inspect_file(model_file(ckpt))
+
+
+def checkpoint(ckpt: Path, file: ModelFile, logdir: Path) -> Checkpoint:
+    """Find out whose file it is."""
+    from deconvviz.training.rundir import RunDirectory
+    from deconvviz.training.state import saved_step
+
+    for folder in (ckpt, ckpt.parent.parent):  # a run, or a file in a run's checkpoints/
+        if (folder / "config.toml").is_file():
+            run = RunDirectory.open(folder)
+            config = run.config()
+            # The saved state is the last checkpoint's; nothing says when the best one was saved.
+            last = ckpt == folder or ckpt.name == run.last.name
+            step = saved_step(run.state) if last else None
+            return Checkpoint(file, folder, config.data, config.train.seed, step)
+    return Checkpoint(file, logdir / ckpt.stem)
+
+
+def preprocess(checkpoint: Checkpoint, name: str | None, net: "Deconvnet") -> "Preprocess":
+    """Give the way from pixels to the network's input.
+
+    Raises:
+        ConfigError: for a stranger's file, where nobody said how its images were scaled.
+    """
+    from deconvviz.data import Preprocess
+
+    data = checkpoint.data
+    if data is not None:
+        return Preprocess(name or data.preprocess, data.crop)
+    if name is None and net.layers[0].kind not in _SCALE_THEMSELVES:
+        path = checkpoint.file.path
+        raise ConfigError(
+            f"{path} belongs to no run, so nobody knows how its images were scaled. Say it with "
+            f"--preprocess, one of {', '.join(KINDS)}, or mean=…,std=…. If you do not remember, "
+            f"deconvviz inspect --ckpt {path} --dataset … shows its accuracy under each."
+        )
+    return Preprocess(name or "raw")
+
+
+def input_shape(
+    checkpoint: Checkpoint, net: "Deconvnet", size: tuple[int, int] | None
+) -> tuple[int, int, int]:
+    """Give the height, width and channels that images are made into before preprocessing.
+
+    Raises:
+        ConfigError: for a network of open size, where no size was asked for.
+        DataError: for a network that takes no single image that can be drawn.
+    """
+    shapes: list[Any] = [tuple(tensor.shape[1:]) for tensor in net.model.inputs]
+    if len(shapes) != 1 or len(shapes[0]) != 3 or shapes[0][2] not in (1, 3):
+        raise DataError(
+            f"The network takes {' and '.join(map(str, shapes))}; the command line shows networks "
+            "of one image with 1 or 3 channels, the channels last. From Python, "
+            "deconvviz.Deconvnet takes any."
+        )
+    if checkpoint.data is not None:
+        return checkpoint.data.size, checkpoint.data.size, shapes[0][2]
+    height, width, channels = shapes[0]
+    if size is not None and (height not in (None, size[0]) or width not in (None, size[1])):
+        raise ConfigError(
+            f"--size got {size[0]}x{size[1]}, but the network takes {height or 'any'} pixels down "
+            f"and {width or 'any'} across. Leave --size out, or give that."
+        )
+    if size is None and (height is None or width is None):
+        raise ConfigError("The network takes images of any size: choose one with --size, as 224.")
+    return size[0] if size else height, size[1] if size else width, channels

@@ -1,0 +1,66 @@
+"""The images that a command is asked to show: a person's own, or those of a data set."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from deconvviz.cli.checkpoint import Checkpoint
+from deconvviz.config import DataConfig
+from deconvviz.errors import ConfigError
+
+if TYPE_CHECKING:
+    from deconvviz.data import Dataset
+    from deconvviz.drawings.rows import Pictured
+
+Fit = Literal["resize", "crop"]
+Shape = tuple[int, int, int]
+
+
+def own_images(files: tuple[Path, ...], shape: Shape, fit: Fit) -> "Pictured":
+    """Read a person's own pictures, fitted to a network's height, width and channels."""
+    from deconvviz.data import read_images
+    from deconvviz.drawings.rows import Pictured
+
+    height, width, channels = shape
+    images = read_images(files, (height, width), grey=channels == 1, fit=fit)
+    return Pictured("images", images, tuple(file.stem for file in files))
+
+
+def data_set(dataset: "Dataset", split: str, limit: int, shape: Shape, fit: Fit) -> "Pictured":
+    """Take the first images of a data set, fitted to a network's height, width and channels."""
+    from deconvviz.data import fit_images
+    from deconvviz.drawings.rows import Pictured
+
+    height, width, channels = shape
+    part = dataset.test if split == "test" else dataset.train
+    labels = tuple(dataset.classes[label] for label in part.labels[:limit])
+    images = fit_images(part.images[:limit], (height, width), grey=channels == 1, fit=fit)
+    return Pictured(dataset.name, images, labels, split)
+
+
+def load(checkpoint: Checkpoint, name: str | None, data_dir: Path | None, side: int) -> "Dataset":
+    """Load the run's own data set, or the one that was asked for.
+
+    Args:
+        checkpoint: a run, which knows its own, or a file, which knows none.
+        name: the data set that was asked for.
+        data_dir: where it lies.
+        side: the size at which photographs and folders are read for a file that is no run's.
+    """
+    from deconvviz.data import load_dataset
+
+    return load_dataset(_config(checkpoint.data, name, data_dir, side), checkpoint.seed)
+
+
+def _config(
+    own: DataConfig | None, name: str | None, data_dir: Path | None, side: int
+) -> DataConfig:
+    if own is not None and name in (None, own.name):
+        return own.model_copy(update={"dir": data_dir or own.dir})
+    if name is None:
+        raise ConfigError(
+            "Say which images to show: --dataset cifar10 or photos, or --images PATH…."
+        )
+    if name == "folder" and data_dir is None:
+        raise ConfigError("--dataset folder needs --data-dir, the directory of class directories.")
+    size = own.size if own else side
+    return DataConfig.model_validate({"name": name, "dir": data_dir, "size": size, "crop": 0})

@@ -1,0 +1,1 @@
+"""Where the rooms meet: images, network input, maps, stitched rows, files."""

@@ -1,0 +1,63 @@
+"""What can be learnt of a model before anything is reconstructed: how its images were scaled.
+
+A stranger's file does not say whether its network was trained on 0 to 255 or on 0 to 1, and the
+wrong guess gives pictures that look like any others. Its accuracy on labelled images tells.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from deconvviz.data import Preprocess, Split
+from deconvviz.data.scalings import KINDS, parse_scaling
+from deconvviz.errors import DataError
+
+_BATCH = 250
+
+
+def scalings_for(channels: int) -> tuple[str, ...]:
+    """Name the scalings that are defined for images of so many channels."""
+    scalings = ((name, parse_scaling(name)) for name in KINDS)
+    return tuple(name for name, one in scalings if one is None or one.channels in (None, channels))
+
+
+def accuracies(
+    model: keras.Model, split: Split, ways: Iterable[Preprocess], classes: int
+) -> Iterator[tuple[Preprocess, float]]:
+    """Measure a classifier's accuracy under each of several preprocessings, one after the other.
+
+    Args:
+        model: images in, one number a class out.
+        split: labelled images, fitted to the network's size.
+        ways: the preprocessings.
+        classes: how many classes the labels have.
+
+    Returns:
+        Each preprocessing and the share, 0 to 1, of images whose largest output is their label's.
+
+    Raises:
+        DataError: for a model that does not give one number for each of the classes.
+    """
+    shapes = [tuple(tensor.shape[1:]) for tensor in model.outputs]
+    if shapes != [(classes,)]:
+        raise DataError(
+            f"The data set has {classes} classes, and the network gives "
+            f"{' and '.join(map(str, shapes))}; accuracy takes a network that gives one number for "
+            "each class. Leave --dataset out to see the layers alone."
+        )
+    answer = tf.function(lambda x: model(x, training=False), autograph=False, reduce_retracing=True)
+    for way in ways:
+        right = sum(
+            _right(answer, way(split.images[first : first + _BATCH]), split.labels[first:])
+            for first in range(0, len(split.images), _BATCH)
+        )
+        yield way, right / len(split.images)
+
+
+def _right(answer: Any, x: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> int:
+    guesses = np.argmax(answer(tf.constant(x)), axis=1)
+    return int((guesses == labels[: len(x)]).sum())
