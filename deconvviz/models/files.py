@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ import keras
 
 import deconvviz.models.pooling  # noqa: F401  Keras finds the layer once it is registered
 from deconvviz.errors import CheckpointError
+from deconvviz.models.allowance import TooManyWeights, at_most
 from deconvviz.models.preflight import ModelFile, file_state, inspect_file, model_file
 
 
@@ -34,7 +36,15 @@ def load_model(path: str | Path) -> keras.Model:
 
 def _load(found: ModelFile, file: Path) -> keras.Model:
     try:
-        model = keras.saving.load_model(file, compile=False, safe_mode=True)
+        with at_most(found.values), warnings.catch_warnings():
+            # A nested model keeps its optimizer, which has nothing to do here.
+            warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
+            model = keras.saving.load_model(file, compile=False, safe_mode=True)
+    except TooManyWeights as error:
+        raise CheckpointError(
+            f"{found.path} describes more weights than the {found.values} numbers that it stores: "
+            f"{error}. It was not opened. Save the model again."
+        ) from None
     except Exception as error:  # whatever Keras raises for a file that passed the look
         _require_unchanged(found)
         raise CheckpointError(

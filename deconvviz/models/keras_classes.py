@@ -30,7 +30,16 @@ _NAMESPACES = frozenset(
 )
 _FUNCTIONS = ("keras.activations", "keras.initializers", "keras.losses", "keras.metrics")
 _GRAPH = ("keras.src.models.functional", "Functional")  # the one class that Keras saves unexported
-_OPERATION_MODULE = re.compile(r"keras\.src\.ops\.(core|image|linalg|math|nn|numpy)")
+_OPERATIONS = (  # what a tensor went through outside of a layer, such as x * 2
+    "keras.src.activations.activations",
+    "keras.src.ops.core",
+    "keras.src.ops.einops",
+    "keras.src.ops.image",
+    "keras.src.ops.linalg",
+    "keras.src.ops.math",
+    "keras.src.ops.nn",
+    "keras.src.ops.numpy",
+)
 
 
 def is_class(name: str, module: str | None) -> bool:
@@ -56,8 +65,7 @@ def is_function(name: str, module: str | None) -> bool:
 
 def is_operation(name: str) -> bool:
     """Say whether `name` is a class that an operation on tensors, such as `x * 2`, leaves."""
-    modules = ("core", "image", "linalg", "math", "nn", "numpy")
-    return any(name in _operations(f"keras.src.ops.{module}") for module in modules)
+    return any(name in _operations(module) for module in _OPERATIONS)
 
 
 @cache
@@ -68,15 +76,15 @@ def _exports(module: str) -> frozenset[str]:
 
 
 def _classes(module: str) -> frozenset[str]:
-    return frozenset(name for name in _exports(module) if name[0].isupper())
+    return frozenset(name for name in _exports(module) if name[0].isupper() and name != "Input")
 
 
 @cache
 def _operations(module: str) -> frozenset[str]:
-    if not _OPERATION_MODULE.fullmatch(module):
+    if module not in _OPERATIONS:
         return frozenset()
     text = _file(module).with_suffix(".py").read_text(encoding="utf-8")
-    return frozenset(re.findall(r"^class (\w+)\(Operation\)", text, re.MULTILINE))
+    return frozenset(re.findall(r"^class ([A-Z]\w*)\(", text, re.MULTILINE))
 
 
 def _file(module: str) -> Path:

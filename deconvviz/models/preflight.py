@@ -29,6 +29,7 @@ class ModelFile:
         suffix: what it is, whatever its name says.
         keras_version: the Keras that wrote it, such as "3.15.1"; None where it does not say.
         config: the model's description, the JSON that Keras builds it from.
+        values: how many numbers its arrays hold, the optimizer's among them.
         state: tells whether the file is still the one that was looked at.
     """
 
@@ -36,6 +37,7 @@ class ModelFile:
     suffix: Literal[".keras", ".h5"]
     keras_version: str | None
     config: dict[str, Any] = field(repr=False)
+    values: int
     state: tuple[int, ...] = field(repr=False)
 
     @property
@@ -84,7 +86,7 @@ def inspect_file(path: Path) -> ModelFile:
         suffix: Literal[".keras", ".h5"] = ".keras" if read is _read_keras else ".h5"
         config, version, weights = read(path)
         check_config(path, config, weights.axes, version)
-        return ModelFile(path, suffix, version, config, state)
+        return ModelFile(path, suffix, version, config, weights.values, state)
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte
         raise CheckpointError(f"{path} cannot be read: {error}. Check the path.") from None
 

@@ -11,19 +11,9 @@ from typing import Any
 
 from deconvviz.errors import CheckpointError
 from deconvviz.models.keras_classes import is_class, is_function, is_operation
+from deconvviz.models.preflight_sizes import require_shape, require_size, require_stored
 
 _DEEPEST = 200  # a model nested in a model goes four levels down
-_LARGEST_SIZE = 2**24  # any whole number that is no seed and no identifier
-_LARGEST_WINDOW = 2**13
-_LARGEST_SHAPE = 2**26  # values in one tensor
-
-_AXES_OF_WEIGHTS = (
-    "units", "filters", "kernel_size", "depth_multiplier", "input_dim", "output_dim", "num_heads",
-    "key_dim", "value_dim",
-)  # fmt: skip
-_WITHOUT_WEIGHTS = {"RandomGaussianBlur"}  # its kernel_size is no weight's
-_WINDOWS = {"pool_size", "strides", "dilation_rate", "padding", "cropping", "size", "kernel_size"}
-_FREE = {"seed", "shared_object_id", "value", "vocabulary", "compile_config"}
 _RUNS_CODE = {"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "__lambda__"}
 _VALUES = {  # how Keras writes constants and connections into a configuration
     "__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__",
@@ -79,14 +69,15 @@ def check_config(path: Path, config: Config, axes: frozenset[int], version: str 
     for key, value in _walk(path, config):
         if isinstance(value, dict) and "class_name" in value:
             _require_known(path, value, version)
-            _require_stored(path, value, axes)
+            _require_connected(path, value)
+            require_stored(path, value, axes)
         elif isinstance(value, list):
-            _require_shape(path, key, value)
+            require_shape(path, key, value)
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            _require_size(path, key, value)
+            require_size(path, key, value)
 
 
-def _walk(path: Path, config: Config) -> Iterator[tuple[str, Any]]:
+def _walk(path: Path, config: Any) -> Iterator[tuple[str, Any]]:
     """Every value at any depth, with the key that it (or the list around it) stands under."""
     waiting: list[tuple[str, Any, int]] = [("", config, 0)]
     while waiting:
@@ -116,6 +107,19 @@ def _require_known(path: Path, entry: Config, version: str | None) -> None:
         )
     if not _is_known(entry):
         raise _unknown(path, name, entry.get("module"), version)
+
+
+def _require_connected(path: Path, entry: Config) -> None:
+    """Refuse a call without a tensor of the graph: Keras would not draw it, but carry it out."""
+    nodes = entry.get("inbound_nodes") or []
+    for node in nodes if isinstance(nodes, list) else [nodes]:
+        parts = (part for _, part in _walk(path, node) if isinstance(part, dict))
+        tensor = any(part.get("class_name") == "__keras_tensor__" for part in parts)
+        if not tensor and not (node and isinstance(node, list)):  # before Keras 3: a list of calls
+            raise CheckpointError(
+                f"{path} has a {entry['class_name']} that is connected to nothing; Keras never "
+                "saves one. It was not opened. Save the model again."
+            )
 
 
 def _is_known(entry: Config) -> bool:
@@ -149,40 +153,3 @@ def _unknown(path: Path, name: str, module: Any, version: str | None) -> Checkpo
         "not opened. Load it in your own program, where you trust it, and hand the model to "
         "deconvviz.Deconvnet."
     )
-
-
-def _require_stored(path: Path, entry: Config, axes: frozenset[int]) -> None:
-    config = entry.get("config")
-    if not isinstance(config, dict) or str(entry["class_name"]) in _WITHOUT_WEIGHTS:
-        return
-    for key in _AXES_OF_WEIGHTS:
-        claimed = config.get(key)
-        for size in claimed if isinstance(claimed, list) else [claimed]:
-            if isinstance(size, int | float) and size <= _LARGEST_SIZE and size not in axes:
-                raise CheckpointError(
-                    f"{path} claims {key} = {size}, but none of the weights that it stores has "
-                    "that size: its description and its weights do not belong together. It was "
-                    "not opened. Save the model again."
-                )
-
-
-def _require_shape(path: Path, key: str, shape: list[Any]) -> None:
-    values = 1
-    for size in shape:
-        if isinstance(size, int) and key not in _FREE:
-            values *= max(abs(size), 1)
-        if values > _LARGEST_SHAPE:
-            raise CheckpointError(
-                f"{path} claims {key} = {str(shape)[:80]}; at most {_LARGEST_SHAPE} values are "
-                "allowed, since more would fill the memory. It was not opened."
-            )
-
-
-def _require_size(path: Path, key: str, size: float) -> None:
-    sized = key in _AXES_OF_WEIGHTS or key in _WINDOWS
-    limit = _LARGEST_WINDOW if key in _WINDOWS else _LARGEST_SIZE
-    if (sized or (isinstance(size, int) and key not in _FREE)) and abs(size) > limit:
-        raise CheckpointError(
-            f"{path} claims {key} = {size}; at most {limit} is allowed, since more "
-            "would fill the memory. It was not opened."
-        )

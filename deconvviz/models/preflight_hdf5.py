@@ -23,9 +23,10 @@ _POINTS_OUT = "It was not opened. Load it where you trust it, and save the model
 
 @dataclass(frozen=True)
 class Survey:
-    """What an HDF5 file holds: all axes of the stored arrays, and what stands at the root."""
+    """What an HDF5 file holds: the stored arrays' axes and values, and what stands at the root."""
 
     axes: frozenset[int]
+    values: int
     names: frozenset[str]
     texts: dict[str, str]
     lists_layers: bool  # in an attribute, as the old weights files do
@@ -58,12 +59,13 @@ def survey(path: Path, source: Path | BinaryIO, size: int) -> Survey:
 
 def _survey(path: Path, file: h5py.File, size: int) -> Survey:
     axes: set[int] = set()
-    claimed = 0
+    values = claimed = 0
     for entry in _objects(path, file):
         _check_attributes(path, entry)
         if isinstance(entry, h5py.Dataset):
             _require_inside(path, entry)
             axes.update(entry.shape or ())
+            values += entry.size or 0
             claimed += (entry.size or 0) * entry.dtype.itemsize
     allowed = min(max(_ALWAYS_ALLOWED, _MOST_EXPANSION * size), _LARGEST_WEIGHTS)
     if claimed > allowed:
@@ -71,7 +73,8 @@ def _survey(path: Path, file: h5py.File, size: int) -> Survey:
             f"{path} claims {claimed} bytes of weights in {size} bytes; at most {allowed} are "
             "allowed, since more would fill the memory. It was not opened."
         )
-    return Survey(frozenset(axes), frozenset(file), dict(_texts(file)), "layer_names" in file.attrs)
+    lists_layers = "layer_names" in file.attrs
+    return Survey(frozenset(axes), values, frozenset(file), dict(_texts(file)), lists_layers)
 
 
 def _objects(path: Path, file: h5py.File) -> Iterator[h5py.HLObject]:

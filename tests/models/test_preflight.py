@@ -357,6 +357,14 @@ BAD: dict[str, tuple[Make, tuple[str, ...]]] = {
         ),
         ("Keras 2.15.0", "Functional", *KERAS_2),
     ),
+    "a call of nothing": (
+        entry("Reshape", inbound_nodes=[{"args": [[[1.0] * 784]], "kwargs": {}}]),
+        ("a Reshape that is connected to nothing",),
+    ),
+    "a call of nothing in .h5": (
+        h5_layer("Reshape", inbound_nodes=[[]]),
+        ("a Reshape that is connected to nothing",),
+    ),
     # sizes
     "many units": (layer("Dense", units=4 * 10**8), ("units = 400000000", "fill the memory")),
     "units in half": (layer("Dense", units=4e8), ("units = 400000000", "fill the memory")),
