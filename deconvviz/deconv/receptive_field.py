@@ -1,28 +1,22 @@
 """Which pixels a unit can see: its receptive field, by going down from it, interval by interval.
 
-A unit's interval of units in each layer below it follows from the windows of the steps between
-(`windows`); where paths meet, their hull is taken, so that no pixel is missed. Where a step on the
-way reads its whole input, the unit sees the whole image.
+From a unit, its interval of units in each layer below follows by the windows of the steps between
+(`windows`, `descent`). Where paths meet their hull is taken, so that no pixel is missed. Where a
+step on the way reads its whole input, the unit sees the whole image.
 
 References:
     Araujo, Norris & Sim 2019, "Computing Receptive Fields of Convolutional Neural Networks",
     Distill, doi 10.23915/distill.00021.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, reduce
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from deconvviz.deconv.graph import Graph, Step
-from deconvviz.deconv.sizes import slot_sizes
-from deconvviz.deconv.windows import POINT, Size, Window, Windows, windows
+from deconvviz.deconv.descent import Descent, Integers
+from deconvviz.deconv.graph import Graph
+from deconvviz.deconv.windows import Size
 from deconvviz.errors import DeconvvizError
-
-Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -61,8 +55,8 @@ def receptive_fields(
     graph: Graph, image_size: Size | None = None, image: int = 0
 ) -> dict[str, ReceptiveField | None]:
     """Give `receptive_field` for every layer, which is quicker than to ask for one at a time."""
-    view = _View(graph, image_size, image)
-    return {layer: _field(view, target) for layer, target in graph.targets.items()}
+    descent = _descent(graph, image_size, image)
+    return {layer: _field(descent, target) for layer, target in graph.targets.items()}
 
 
 def receptive_field(
@@ -86,7 +80,7 @@ def receptive_field(
     Raises:
         DeconvvizError: for a layer, an input or an image size that the model does not have.
     """
-    return _field(_View(graph, image_size, image), _target(graph, layer))
+    return _field(_descent(graph, image_size, image), _target(graph, layer))
 
 
 def seen(
@@ -115,11 +109,11 @@ def seen(
         DeconvvizError: for a layer, a unit, an input or an image size that the model does not
             have, and for an input that is no image.
     """
-    view, target = _View(graph, image_size, image), _target(graph, layer)
-    whole, size = view.sizes[view.pixels], view.sizes[target]
+    descent, target = _descent(graph, image_size, image), _target(graph, layer)
+    whole, size = descent.sizes[descent.pixels], descent.sizes[target]
     if whole is None:
         raise DeconvvizError(
-            f"Input {image} has the shape {graph.shapes[view.pixels]}, so there is no box of it "
+            f"Input {image} has the shape {graph.shapes[descent.pixels]}, so there is no box of it "
             "to see. Choose an input with a height, a width and channels."
         )
     if size and not all(0 <= place < n for place, n in zip(unit, size, strict=True)):
@@ -127,7 +121,23 @@ def seen(
             f"Layer {layer!r} is {size[0]} units high and {size[1]} wide; unit takes (y, x) "
             f"within it; received {unit}."
         )
-    return _box(view, target, unit if size else None, whole)
+    chosen = unit if size else None
+    positions = descent.positions(target, chosen)
+    reach = descent.intervals(target, None if chosen is None else np.array(chosen)[:, None])
+    if positions is None or reach is None:
+        return Box(0, 0, *whole)
+    if not positions[0].size:
+        return Box(0, 0, 0, 0)
+    (top, bottom), (left, right) = map(_ends, positions, reach[..., 0].T, whole)
+    return Box(top, left, bottom, right)
+
+
+def _descent(graph: Graph, image_size: Size | None, image: int) -> Descent:
+    if not 0 <= image < len(graph.inputs):
+        raise DeconvvizError(
+            f"The model has {len(graph.inputs)} inputs, counted from 0; received image={image}."
+        )
+    return Descent(graph, graph.inputs[image], image_size)
 
 
 def _target(graph: Graph, layer: str) -> int:
@@ -138,145 +148,30 @@ def _target(graph: Graph, layer: str) -> int:
     return graph.targets[layer]
 
 
-class _View:
-    """A graph, looked at from above: how large all is in it, and the way down to one image."""
-
-    def __init__(self, graph: Graph, image_size: Size | None, image: int) -> None:
-        if not 0 <= image < len(graph.inputs):
-            raise DeconvvizError(
-                f"The model has {len(graph.inputs)} inputs, counted from 0; received image={image}."
-            )
-        self.graph, self.pixels = graph, graph.inputs[image]
-        self.sizes = slot_sizes(graph, image_size)
-        self._windows: dict[int, tuple[Windows | None, ...]] = {}
-
-    def windows(self, step: Step) -> tuple[Windows | None, ...]:
-        after = step.outputs[0]
-        if after not in self._windows:
-            self._windows[after] = tuple(
-                windows(step, self.sizes[slot], self.sizes[after]) for slot in step.inputs
-            )
-        return self._windows[after]
-
-    def down(
-        self, target: int, start: Any, through: Callable[[Any, Windows, int], Any], hull: Any
-    ) -> Any:
-        """Carry `start` from a slot down to the image.
-
-        Args:
-            target: the slot.
-            start: what of it is looked at; None for the whole, here and below.
-            through: gives what is looked at in the slot behind the given windows.
-            hull: unites what is looked at along two paths.
-
-        Returns:
-            What is looked at in the image; an empty tuple where no path leads there.
-        """
-        found = {target: start}
-        for step in reversed(self.graph.steps):
-            arrived = [found[slot] for slot in step.outputs if slot in found]
-            if arrived:
-                here = _united(hull, arrived)
-                for slot, read in zip(step.inputs, self.windows(step), strict=True):
-                    there = _carried(here, read, slot, through)
-                    found[slot] = _united(hull, [there, found[slot]]) if slot in found else there
-        return found.get(self.pixels, ())
-
-
-def _carried(here: Any, read: Windows | None, slot: int, through: Any) -> Any:
-    if here is None or read is None or read is POINT:
-        return None if read is None else here
-    return through(here, read, slot)
-
-
-def _united(hull: Any, parts: list[Any]) -> Any:
-    if len(parts) == 1:
-        return parts[0]
-    return None if any(part is None for part in parts) else reduce(hull, parts)
-
-
 # A unit so far off that only the mean stride counts; every usual enlargement divides it.
 _FAR = 2**20 * 3**3 * 5 * 7 * 11 * 13
 
 
-def _field(view: _View, target: int) -> ReceptiveField | None:
+def _field(descent: Descent, target: int) -> ReceptiveField | None:
     """All units of the layer go down at once, with one far off that tells the mean stride."""
-    size = view.sizes[target]
-    units = np.array([*range(max(size)), _FAR]) if size else None
-    start = None if units is None else np.array([[-units, -units], [units, units]])
-    reach = view.down(target, start, _reach, np.maximum)
-    if reach is None or view.sizes[view.pixels] is None:
+    size = descent.sizes[target]
+    units = np.array([[*range(max(size)), _FAR]] * 2) if size else None
+    reach = descent.intervals(target, units)
+    if reach is None or descent.sizes[descent.pixels] is None:
         return None
-    if not len(reach):
+    if not size or not reach.size:
         return ReceptiveField((0, 0), (0, 0), (0, 0))
-    y, x = (_along(reach[:, axis], n) for axis, n in enumerate(size or ()))
+    y, x = (_along(reach[:, axis], count) for axis, count in enumerate(size))
     return ReceptiveField((y[0], x[0]), (y[1], x[1]), (y[2], x[2]))
-
-
-def _reach(reach: Integers, read: Windows, _: int) -> Integers:
-    """Move intervals through windows.
-
-    Args:
-        reach: `[2, 2, units]`: minus the first and plus the last position, so that a hull is a
-            maximum, along the height and the width.
-        read: the windows.
-
-    Returns:
-        The intervals that are read, in the same form.
-    """
-    ends, strides, ups = _bounds(read)
-    return (reach * strides + ends) // ups
-
-
-@cache
-def _bounds(read: Windows) -> tuple[Integers, Integers, Integers]:
-    last = [window.first + window.dilation * (window.taps - 1) for window in read]
-    ends = np.array([[-window.first for window in read], last])[..., None]
-    strides, ups = np.array([(window.stride, window.up) for window in read]).T[..., None]
-    return ends, strides, ups
 
 
 def _along(reach: Integers, count: int) -> tuple[int, float, int]:
     """Size, stride and offset along one axis, from the intervals of its `count` first units."""
     starts, sizes = -reach[0], reach.sum(axis=0) + 1
-    stride = (starts[-1] - starts[0]) / _FAR
+    stride = float(starts[-1] - starts[0]) / _FAR
     even = np.ptp(sizes[:count]) == 0 and np.all(np.diff(starts[:count]) == stride)
     size, offset = int(max(sizes[:count].max(), 0)), int(starts[0])
-    return size, int(stride) if even and stride.is_integer() else float(stride), offset
-
-
-def _box(view: _View, target: int, unit: Size | None, whole: Size) -> Box:
-    def through(positions: tuple[Integers, Integers], read: Windows, slot: int) -> Any:
-        size = view.sizes[slot]
-        assert size is not None
-        return _nonempty(tuple(map(_read, positions, read, size)))
-
-    def hull(one: tuple[Integers, Integers], other: tuple[Integers, Integers]) -> Any:
-        return tuple(map(np.union1d, one, other))
-
-    start = None if unit is None else tuple(np.array([place]) for place in unit)
-    positions = view.down(target, start, through, hull)
-    if positions is None:
-        return Box(0, 0, *whole)
-    if not positions or not positions[0].size:
-        return Box(0, 0, 0, 0)
-    units = np.array(unit)[:, None]
-    reach = view.down(target, np.array([-units, units]), _reach, np.maximum)[..., 0]
-    (top, bottom), (left, right) = map(_ends, positions, reach.T, whole)
-    return Box(top, left, bottom, right)
-
-
-def _read(positions: Integers, window: Window, size: int) -> Integers:
-    """The positions in an axis of `size` that are read from the given ones; padding is none."""
-    taps = window.first + window.dilation * np.arange(window.taps)
-    reads = np.unique(positions[:, None] * window.stride + taps)
-    reads = reads[reads % window.up == 0] // window.up
-    return reads[(reads >= 0) & (reads < size)]
-
-
-def _nonempty(positions: tuple[Integers, ...]) -> tuple[Integers, ...]:
-    """What has no rows has no columns either."""
-    return positions if all(axis.size for axis in positions) else tuple(p[:0] for p in positions)
+    return size, int(stride) if even and stride.is_integer() else stride, offset
 
 
 def _ends(positions: Integers, reach: Integers, size: int) -> tuple[int, int]:

@@ -116,7 +116,7 @@ def _slide(
     before: Sequence[int],
 ) -> Windows:
     height, width = (
-        Window(k, s, -_padded_before(k, s, d, n) if padding.lower() == "same" else 0, d)
+        Window(k, s, -_padded_before(k, s, d, n) if padding == "same" else 0, d)
         for k, s, d, n in zip(taps, strides, dilations, before, strict=True)
     )
     return height, width

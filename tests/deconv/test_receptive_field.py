@@ -24,6 +24,7 @@ from deconvviz.deconv.receptive_field import (
     receptive_fields,
     seen,
 )
+from deconvviz.errors import DeconvvizError
 
 Size = tuple[int, int]
 
@@ -346,3 +347,330 @@ def test_the_box_is_exactly_what_a_units_gradient_reaches(
         assert clipped(box, size) == hull(reached[y, x])
         assert box.bottom - box.top <= field.size[0]
         assert box.right - box.left <= field.size[1]
+
+
+def test_a_dilated_transposed_convolution_sees_what_the_convolution_is_seen_by() -> None:
+    """TensorFlow cannot run it on a CPU, but it is the convolution's mirror image."""
+    options: dict[str, Any] = {"dilation_rate": (2, 3), "padding": "same"}
+    reached = support(model_of(conv(1, (3, 4), **options), (9, 11), 1))
+    graph, target = last(model_of(layers.Conv2DTranspose(1, (3, 4), **options), (9, 11), 1))
+    for y, x in itertools.product(range(9), range(11)):
+        assert clipped(seen(graph, target, (y, x)), (9, 11)) == hull(reached[:, :, y, x])
+
+
+def drawn(kind: str, kernel: Size, stride: int, padding: str) -> layers.Layer:
+    if kind == "dilated":
+        return conv(1, kernel, padding=padding, dilation_rate=stride)
+    if kind == "pool":
+        return average(kernel, stride, padding)
+    if kind == "transposed":
+        return layers.Conv2DTranspose(1, kernel, strides=min(stride, 2), padding=padding)
+    if kind == "up":
+        return layers.UpSampling2D((1, 2) if stride > 1 else 2)
+    if kind == "pad":
+        return layers.ZeroPadding2D(kernel)
+    if kind == "crop":
+        return layers.Cropping2D(((stride - 1, 1), (0, stride)))
+    return conv(1, kernel, padding=padding, strides=stride)
+
+
+LAYERS = st.tuples(
+    st.sampled_from(("conv", "conv", "dilated", "pool", "transposed", "up", "pad", "crop")),
+    st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    st.integers(1, 3),
+    st.sampled_from(("same", "valid")),
+)
+
+
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(
+    st.lists(LAYERS, min_size=1, max_size=4),
+    st.tuples(st.integers(8, 13), st.integers(8, 13)),
+    st.booleans(),
+)
+def test_random_graphs_have_the_boxes_that_their_gradients_reach(
+    stack: list[Any], size: Size, forked: bool
+) -> None:
+    def graph(x: Any) -> Any:
+        y = chain(*(drawn(*layer) for layer in stack))(x)
+        return layers.Concatenate()([conv(1, (1, 5))(y), y, average(2, 1)(y)]) if forked else y
+
+    try:
+        model = model_of(graph, size, 1)
+    except ValueError:
+        return  # nothing was left of the image, or TensorFlow refuses the window
+    if not 0 < np.prod(model.outputs[0].shape[1:3]) < 2000:
+        return
+    flat, target = last(model)
+    reached = support(model)
+    for y, x in units_of(model):
+        assert clipped(seen(flat, target, (y, x)), size) == hull(reached[y, x])
+
+
+def pooled(x: Any) -> Any:
+    """What networks are made of: signed weights, max pools, batch normalisation."""
+    x = chain(conv(4, 5), layers.MaxPooling2D(3, 2, padding="same"))(x)
+    y = chain(conv(4), layers.BatchNormalization(), layers.ReLU(6.0), conv(4))(x)
+    x = layers.MaxPooling2D(2)(layers.Maximum()([x, y]))
+    return layers.Conv2D(3, 2, padding="same", groups=1, activation="elu")(x)
+
+
+@pytest.mark.parametrize(
+    "graph", [*GRAPHS, pooled, pointwise], ids=lambda graph: str(graph.__name__)
+)
+def test_what_lies_outside_the_box_leaves_the_activation_as_it_is(
+    graph: Callable[[Any], Any],
+) -> None:
+    """Oracle 27, with weights of either sign."""
+    model, size, random = model_of(graph, (15, 14)), (15, 14), np.random.default_rng(0)
+    fill(model, lambda shape: random.normal(size=shape) / np.sqrt(np.prod(shape[:-1])))
+    flat, target = last(model)
+    every = list(units_of(model))
+    units = [every[i] for i in random.permutation(len(every))[:40]]
+    image = random.random((*size, 2)).astype(np.float32)
+    occluded = random.normal(scale=9, size=(len(units), *size, 2)).astype(np.float32) ** 2
+    for picture, unit in zip(occluded, units, strict=True):
+        box = clipped(seen(flat, target, unit), size)
+        here = slice(box.top, box.bottom), slice(box.left, box.right)
+        picture[here] = image[here]
+    before, after = (
+        model(images, training=False)
+        for images in (np.broadcast_to(image, occluded.shape), occluded)
+    )
+    for number, (y, x) in enumerate(units):
+        np.testing.assert_array_equal(after[number, y, x], before[number, y, x])
+
+
+# The regular field.
+
+
+@pytest.mark.parametrize("graph", [residual, preactivated, concatenated, dilated, strided, pooled])
+def test_a_unit_far_from_the_border_has_the_box_of_the_formula(graph: Callable[[Any], Any]) -> None:
+    model = model_of(graph, (60, 61))
+    flat, target = last(model)
+    field = receptive_field(flat, target)
+    assert field is not None
+    for unit in ([n // 2 for n in model.outputs[0].shape[1:3]], [4, 7]):
+        y, x = unit
+        assert seen(flat, target, (y, x)) == regular(field, (y, x))
+
+
+@pytest.mark.parametrize("graph", [residual, concatenated, dilated])
+def test_a_box_goes_on_into_the_padding_as_far_as_the_formula_says(
+    graph: Callable[[Any], Any],
+) -> None:
+    model = model_of(graph, (12, 12))
+    flat, target = last(model)
+    field = receptive_field(flat, target)
+    assert field is not None
+    box = seen(flat, target, (0, 0))
+    assert (box.top, box.left) == field.offset
+    assert min(field.offset) < 0
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(7, 2), (3, 2), (11, 4), (5, 1), (4, 2)])
+def test_pixels_are_seen_by_as_many_units_as_kernel_over_stride(kernel: int, stride: int) -> None:
+    """Oracle 34 (Odena et al. 2016): floor(k / s) or one more, in turns."""
+    model = model_of(conv(1, kernel, strides=stride, padding="valid"), (40, kernel), 1)
+    flat, target = last(model)
+    count = np.zeros(40, int)
+    for y, x in units_of(model):
+        box = seen(flat, target, (y, x))
+        count[box.top : box.bottom] += 1
+    inside = count[kernel : 40 - 2 * kernel + 1]
+    turns = [len(range(phase, kernel, stride)) for phase in range(stride)]
+    assert set(inside) == set(turns) == {kernel // stride, -(-kernel // stride)}
+
+
+def test_uneven_fields_give_their_largest_size_and_mean_stride() -> None:
+    """By hand: 3x nearest, then 3 wide: unit i reads the pixels from i-1 over 3 to i+1 over 3."""
+    flat, target = last(model_of(chain(layers.UpSampling2D(3), conv(1, 3)), (8, 8), 1))
+    field = receptive_field(flat, target)
+    assert field == ReceptiveField((2, 2), (1 / 3, 1 / 3), (-1, -1))
+    boxes = [seen(flat, target, (y, 4)) for y in (2, 3, 4, 5, 6)]
+    assert [(box.top, box.bottom) for box in boxes] == [(0, 2), (0, 2), (1, 2), (1, 3), (1, 3)]
+
+
+def test_fields_that_even_out_again_are_told_in_whole_pixels() -> None:
+    stack = chain(conv(1), layers.UpSampling2D(2), layers.MaxPooling2D(2), average(2))
+    flat, target = last(model_of(stack, (8, 8), 1))
+    field = receptive_field(flat, target)
+    assert field == square(4, 2, -1)
+    assert all(isinstance(stride, int) for stride in field.stride)
+
+
+# Where the whole image is seen.
+
+
+@keras.saving.register_keras_serializable("receptive_field_test")
+class Blurred(layers.Conv2D):
+    def call(self, inputs: Any) -> Any:
+        return super().call(keras.ops.flip(inputs, axis=1))
+
+
+@keras.saving.register_keras_serializable("receptive_field_test")
+class ByConvolution(layers.Conv2D):
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        return super().convolution_op(keras.ops.flip(inputs, axis=1), kernel)
+
+
+@keras.saving.register_keras_serializable("receptive_field_test")
+class Described(layers.Conv2D):
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config()}
+
+
+def squeeze_and_excite(x: Any) -> Any:
+    return layers.Multiply()([x, layers.GlobalAveragePooling2D(keepdims=True)(x)])
+
+
+def centred(x: Any) -> Any:
+    return x - keras.ops.mean(x, axis=(1, 2), keepdims=True)
+
+
+WHOLE: dict[str, Callable[[Any], Any]] = {
+    "flatten": layers.Flatten(),
+    "dense": chain(layers.Flatten(), layers.Dense(3)),
+    "and back": chain(layers.Flatten(), layers.Dense(32), layers.Reshape((4, 4, 2))),
+    "global": layers.GlobalMaxPooling2D(),
+    "global, axes kept": layers.GlobalAveragePooling2D(keepdims=True),
+    "squeeze and excite": squeeze_and_excite,
+    "spatial mean": centred,
+    "reshape": layers.Reshape((4, 16, 2)),
+    "permute": layers.Permute((2, 1, 3)),
+    "attention": lambda x: layers.MultiHeadAttention(1, 2, attention_axes=(1, 2))(x, x),
+    "groups": layers.GroupNormalization(1),
+    "layer normalization over space": layers.LayerNormalization(axis=(1, 2, 3)),
+    "softmax over space": layers.Softmax(axis=1),
+    "unit normalization over space": layers.UnitNormalization(axis=(1, 2)),
+    "statistics of the batch": lambda x: layers.BatchNormalization()(x, training=True),
+    "random shifts": lambda x: layers.RandomTranslation(0.5, 0.5)(x, training=True),
+    "concatenated rows": lambda x: layers.Concatenate(axis=1)([x, x]),
+    "resized": layers.Resizing(5, 5),
+    "bicubic": layers.UpSampling2D(2, interpolation="bicubic"),
+    "flipped": lambda x: keras.ops.flip(x, axis=1),
+    "rolled": lambda x: keras.ops.roll(x, 1, axis=2),
+    "an activation of one's own": layers.Activation(centred),
+    "a fused one": conv(2, 3, activation=centred),
+    "a child's call": Blurred(2, 3),
+    "a child's operation": ByConvolution(2, 3),
+    "channels first": layers.ZeroPadding2D(1, data_format="channels_first"),
+    "wrapped": layers.TimeDistributed(layers.Dense(2)),
+    "recurrent": layers.ConvLSTM1D(2, 3, padding="same", return_sequences=True),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_unit_above_it_sees_the_whole_image(name: str) -> None:
+    model = model_of(chain(conv(2, 3), WHOLE[name]), (8, 8))
+    flat, target = last(model)
+    assert receptive_field(flat, target) is None
+    assert seen(flat, target, (0, 0)) == Box(0, 0, 8, 8)
+
+
+@pytest.mark.parametrize("name", ["global, axes kept", "flipped", "permute"])
+def test_so_do_the_units_of_all_layers_further_up(name: str) -> None:
+    model = model_of(chain(WHOLE[name], conv(2, 3), layers.BatchNormalization()), (8, 8))
+    assert set(receptive_fields(flatten(model)).values()) == {None}
+
+
+def test_a_child_that_computes_what_its_parent_does_is_known_by_it() -> None:
+    flat, target = last(model_of(Described(2, 3, strides=2), (9, 9)))
+    assert receptive_field(flat, target) == square(3, 2, 0)
+
+
+# Nested and shared layers, several inputs, open sizes.
+
+
+def test_a_nested_layer_has_the_field_that_it_has_unnested() -> None:
+    inside = keras.Sequential(
+        [keras.Input((12, 12, 2)), conv(2, 3, name="conv"), average(2)], name="block"
+    )
+    graph = flatten(model_of(chain(conv(2, 5, name="conv"), inside, conv(2, 3)), (12, 12)))
+    fields = receptive_fields(graph)
+    assert fields["conv"] == square(5, 1, -2)
+    assert fields["block/conv"] == square(7, 1, -3)
+    assert fields["block"] == square(8, 2, -3)
+
+
+def test_a_shared_layer_has_a_field_for_each_place() -> None:
+    shared = conv(2, 3, name="conv")
+    fields = receptive_fields(flatten(model_of(chain(shared, shared, average(2), shared), (8, 8))))
+    assert fields["conv"] == square(3, 1, -1)
+    assert fields["conv#2"] == square(5, 1, -2)
+    assert fields["conv#3"] == square(10, 2, -4)
+
+
+def test_each_input_is_seen_through_its_own_path() -> None:
+    left, right = keras.Input((12, 12, 2), name="left"), keras.Input((24, 24, 2), name="right")
+    x, y = conv(2, 3, name="near")(left), conv(2, 5, strides=2, name="far")(right)
+    both = keras.Model([left, right], conv(2, 3, name="both")(layers.Add()([x, y])))
+    graph = flatten(both)
+    assert receptive_field(graph, "both", image=0) == square(5, 1, -2)
+    assert receptive_field(graph, "both", image=1) == square(9, 2, -3)
+    for image, size in ((0, (12, 12)), (1, (24, 24))):
+        reached = support(both, image)
+        for unit in units_of(both):
+            box = seen(graph, "both", unit, image=image)
+            assert clipped(box, size) == hull(reached[unit])
+
+
+def test_a_layer_sees_nothing_of_an_input_that_it_does_not_depend_on() -> None:
+    left, right = keras.Input((8, 8, 2)), keras.Input((8, 8, 2))
+    x = conv(2, 3, name="near")(left)
+    graph = flatten(keras.Model([left, right], layers.Add()([x, right])))
+    assert receptive_field(graph, "near", image=1) == square(0, 0, 0)
+    assert seen(graph, "near", (3, 3), image=1) == Box(0, 0, 0, 0)
+
+
+def test_a_vector_beside_the_image_hides_nothing_of_the_image() -> None:
+    image, vector = keras.Input((8, 8, 2)), keras.Input((5,))
+    scale = layers.Reshape((1, 1, 2))(layers.Dense(2)(vector))
+    x = conv(2, 3, name="after")(layers.Multiply()([conv(2, 3)(image), scale]))
+    graph = flatten(keras.Model([image, vector], x))
+    assert receptive_field(graph, "after") == square(5, 1, -2)
+    assert receptive_field(graph, "after", image=1) is None
+    with pytest.raises(DeconvvizError, match=r"shape \(5,\).*Choose an input"):
+        seen(graph, "after", (0, 0), image=1)
+
+
+OPEN = [
+    graph
+    for graph in (*GRAPHS, pooled)
+    if graph not in (up_sampled, broadcast)  # they ask for the images' size themselves
+]
+
+
+@pytest.mark.parametrize("graph", OPEN, ids=lambda graph: str(graph.__name__))
+def test_a_model_of_open_size_is_seen_through_as_one_of_that_size(
+    graph: Callable[[Any], Any],
+) -> None:
+    size = (13, 14)
+    closed, target = last(model_of(graph, size))
+    opened = flatten(model_of(graph, (None, None)))
+    fields = receptive_fields(opened, size)
+    assert list(fields.values()) == list(receptive_fields(closed).values())
+    top = list(opened.targets)[-1]
+    for unit in ((0, 0), (1, 1)):
+        assert seen(opened, top, unit, size) == seen(closed, target, unit)
+
+
+def test_without_a_size_an_open_model_is_seen_at_a_multiple_of_its_strides() -> None:
+    opened, target = last(model_of(residual, (None, None)))
+    closed, same = last(model_of(residual, (64, 64)))
+    assert receptive_field(opened, target) == receptive_field(closed, same)
+
+
+# What a person can mend.
+
+
+def test_what_the_model_does_not_have_is_refused_in_words() -> None:
+    graph = flatten(model_of(conv(2, 3, strides=2, name="conv"), (8, None)))
+    with pytest.raises(DeconvvizError, match=r"no layer 'cnov'\. It has conv"):
+        receptive_field(graph, "cnov")
+    with pytest.raises(DeconvvizError, match="1 inputs, counted from 0; received image=1"):
+        receptive_field(graph, "conv", image=1)
+    with pytest.raises(DeconvvizError, match=r"8 x any pixels; received image_size=\(9, 8\)"):
+        receptive_field(graph, "conv", (9, 8))
+    with pytest.raises(DeconvvizError, match=r"4 units high and 6 wide.*received \(4, 0\)"):
+        seen(graph, "conv", (4, 0), (8, 11))
