@@ -2,7 +2,8 @@
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import keras
@@ -73,8 +74,7 @@ class Deconvnet:
         if nonlinear == "gradient":
             self.rules = {keras.Operation: adjoint, **self._chosen}
         self._graph = flatten(model)
-        self._trace = tf.function(self._traced, autograph=False, reduce_retracing=True)
-        self._project = tf.function(self._projected, autograph=False, reduce_retracing=True)
+        self._compiled: dict[tuple[Callable[..., Any], str], Callable[..., Any]] = {}
 
     @property
     def layers(self) -> tuple[LayerInfo, ...]:
@@ -224,7 +224,9 @@ class Deconvnet:
             DataError: where an activation is not finite; it names the first layer that made one.
         """
         self._target(layer)
-        activation, values, switches, broken = self._trace(self._inputs(images), layer)
+        activation, values, switches, broken = self._function(self._traced, layer)(
+            self._inputs(images)
+        )
         traced = Trace(layer, activation, values, switches)
         steps = self._graph.below(self._graph.targets[layer])
         if (place := int(broken)) < len(steps):
@@ -252,7 +254,7 @@ class Deconvnet:
             )
         self._require_switches(traced)
         signal = tf.cast(tf.convert_to_tensor(signal), wide(traced.activation).dtype)
-        maps = self._project(traced.values, traced.switches, signal, traced.layer)
+        maps = self._function(self._projected, traced.layer)(traced.values, traced.switches, signal)
         arrays = tuple(np.array(part, np.float32) for part in maps)
         if not all(np.isfinite(part).all() for part in arrays):
             raise DataError(
@@ -262,13 +264,21 @@ class Deconvnet:
             )
         return arrays if len(arrays) > 1 else arrays[0]
 
-    def _traced(self, inputs: tuple[tf.Tensor, ...], layer: str) -> tuple[Any, ...]:
+    def _function(self, method: Callable[..., Any], layer: str) -> Callable[..., Any]:
+        # One function a layer: each is traced once, and TensorFlow has no retracing to warn of.
+        if (method, layer) not in self._compiled:
+            self._compiled[method, layer] = tf.function(
+                partial(method, layer), autograph=False, reduce_retracing=True
+            )
+        return self._compiled[method, layer]
+
+    def _traced(self, layer: str, inputs: tuple[tf.Tensor, ...]) -> tuple[Any, ...]:
         traced = trace(self._graph, inputs, layer)
         broken = first_not_finite(self._graph, traced)
         return traced.activation, traced.values, traced.switches, broken
 
     def _projected(
-        self, values: dict[int, tf.Tensor], switches: dict[str, tf.Tensor], signal: Any, layer: str
+        self, layer: str, values: dict[int, tf.Tensor], switches: dict[str, tf.Tensor], signal: Any
     ) -> tuple[tf.Tensor, ...]:
         activation = values[self._graph.targets[layer]]
         return project(self._graph, Trace(layer, activation, values, switches), signal, self.rules)

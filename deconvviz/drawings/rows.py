@@ -83,7 +83,7 @@ def rule_words(net: Deconvnet, layers: Sequence[str], rules: str) -> str:
     words = {"classic": "classic (bias subtracted, no rectification)"}.get(rules, rules)
     gradients = dict.fromkeys(step for layer in layers for step in net.approximated(layer))
     if gradients:
-        words += f", but no rule of theirs, only the gradient, at {', '.join(gradients)}"
+        words += f", with the gradient in place of a rule at {', '.join(gradients)}"
     return words
 
 

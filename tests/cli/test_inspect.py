@@ -1,0 +1,143 @@
+"""`deconvviz inspect`: what a model file holds, and under which scaling it is right most often."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+BRIGHT, DARK = 0, 1  # the classes of `pictures`, in the order of their names
+
+
+@pytest.fixture(scope="module")
+def brightness(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network that says bright where the mean of raw pixels is above 127.5, and dark below."""
+    import keras
+
+    model = keras.Sequential(
+        [
+            keras.Input((12, 12, 3)),
+            keras.layers.GlobalAveragePooling2D(name="mean"),
+            keras.layers.Dense(2, activation="softmax", name="class"),
+        ]
+    )
+    kernel = np.zeros((3, 2), np.float32)
+    kernel[:, BRIGHT], kernel[:, DARK] = 1 / 3, -1 / 3
+    model.layers[-1].set_weights([kernel, np.array([-127.5, 127.5], np.float32)])
+    path = tmp_path_factory.mktemp("models") / "brightness.h5"
+    model.save(path)
+    return path
+
+
+def test_the_table_shows_every_layer_with_its_field_and_rule(call: Any, trained: Path) -> None:
+    ended = call("inspect", "--ckpt", trained)
+    assert ended.code == 0, ended.err
+    rows = {line.split()[0]: line for line in ended.out.splitlines() if line.split()}
+    # METHOD's receptive fields of the classic network: size, stride and offset of each layer.
+    for layer, field in {
+        "conv1": "5x5 1, 1 -2, -2",
+        "pool1": "6x6 2, 2 -2, -2",
+        "conv2": "14x14 2, 2 -6, -6",
+        "pool2": "16x16 4, 4 -6, -6",
+        "conv3": "32x32 4, 4 -14, -14",
+    }.items():
+        assert field in " ".join(rows[layer].split()), rows[layer]
+    assert "unpooling" in rows["pool1"]
+    assert "no rule for Softmax" in rows["softmax"]
+    assert "4,864" in rows["conv1"]  # 5 * 5 * 3 * 64 weights and 64 biases
+    assert hashlib.sha256((trained / "checkpoints" / "last.keras").read_bytes()).hexdigest() in (
+        ended.out
+    )
+
+
+def test_the_json_says_the_same_to_programs(call: Any, brightness: Path) -> None:
+    ended = call("inspect", "--ckpt", brightness, "--json")
+    assert ended.code == 0, ended.err
+    record = json.loads(ended.out)
+    assert record["sha256"] == hashlib.sha256(brightness.read_bytes()).hexdigest()
+    assert record["format"].startswith(".h5 (Keras 3.")
+    assert record["inputs"] == [[12, 12, 3]]
+    assert record["parameters"] == 8
+    mean, classes = record["layers"]
+    assert (mean["path"], mean["kind"], mean["rule"]) == (
+        "mean",
+        "GlobalAveragePooling2D",
+        "adjoint",
+    )
+    assert mean["receptive_field"] is None
+    assert classes["rule"] is None
+    assert "softmax" in classes["reason"]
+
+
+def test_the_accuracy_tells_how_the_images_were_scaled(
+    call: Any, brightness: Path, pictures: Path
+) -> None:
+    ended = call(
+        "inspect", "--ckpt", brightness, "--dataset", "folder", "--data-dir", pictures, "--json"
+    )
+    assert ended.code == 0, ended.err
+    measured = json.loads(ended.out)["accuracy"]
+    accuracy = measured["preprocess"]
+    assert set(accuracy) == {"raw", "unit", "signed", "standardize", "caffe", "torch"}
+    assert accuracy["raw"] == 1.0
+    # Scaled to numbers of a few units, all of them lie below 127.5: every image is called dark.
+    files = len(list(pictures.rglob("*.png")))
+    assert measured["images"] < files
+    for name in ("unit", "signed", "standardize", "torch"):
+        assert accuracy[name] == 0.5
+    ended = call("inspect", "--ckpt", brightness, "--dataset", "folder", "--data-dir", pictures)
+    ranked = [line.split() for line in ended.out.splitlines() if line.startswith(" ")]
+    assert ["raw", "1.000"] in ranked
+
+
+def test_a_network_that_gives_no_number_a_class_is_refused(
+    call: Any, pictures: Path, tmp_path: Path
+) -> None:
+    import keras
+
+    images = keras.Input((12, 12, 3))
+    keras.Model(images, keras.layers.Conv2D(4, 3)(images)).save(tmp_path / "maps.keras")
+    ended = call(
+        "inspect", "--ckpt", tmp_path / "maps.keras", "--dataset", "folder", "--data-dir", pictures
+    )
+    assert ended.code == 1
+    assert "2 classes" in ended.err
+    assert "(10, 10, 4)" in ended.err
+
+
+def test_photographs_come_at_the_networks_own_size(call: Any, tmp_path: Path) -> None:
+    import keras
+
+    images = keras.Input((20, 16, 1))
+    flat = keras.layers.Flatten()(images)
+    classes = keras.layers.Dense(7)(flat)  # any number of classes but that of the photographs
+    keras.Model(images, classes).save(tmp_path / "grey.keras")
+    ended = call("inspect", "--ckpt", tmp_path / "grey.keras", "--dataset", "photos")
+    assert ended.code == 1
+    assert "one number for each class" in ended.err
+
+
+def test_pictures_of_a_grey_network_have_one_panel_a_map(
+    call: Any, pictures: Path, tmp_path: Path
+) -> None:
+    """A network of another size and of one channel: resized, greyed, and drawn."""
+    import keras
+
+    images = keras.Input((20, 16, 1))
+    pooled = keras.layers.MaxPooling2D(2, name="pool")(keras.layers.Conv2D(3, 3)(images))
+    keras.Model(images, pooled).save(tmp_path / "grey.h5")
+    file = next(pictures.rglob("*.png"))
+    ended = call(
+        "reconstruct", "--ckpt", tmp_path / "grey.h5", "--preprocess", "unit",
+        "--logdir", tmp_path / "logs", "--images", file,
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    (page,) = (tmp_path / "logs").rglob("all.json")
+    layout = json.loads(page.read_text())["layout"]
+    assert (layout["panels"], layout["panel_height"], layout["panel_width"]) == (2, 20, 16)
+    pixels = np.asarray(Image.open(page.with_suffix(".png")).convert("RGB")).astype(int)
+    original = pixels[layout["top"] :, layout["left"] :][: 20 * layout["factor"], :16]
+    assert np.array_equal(original[..., 0], original[..., 2])
