@@ -356,6 +356,14 @@ def _with_rules(operation: Any) -> Callable[..., Any]:
             return call(x), lambda signal: _rectified(signal, live)
 
         return rectifier
+    if isinstance(operation, keras.layers.PReLU):  # made of ReLUs that are none
+
+        def as_it_is(x: Any) -> Any:
+            graph = tf.compat.v1.get_default_graph()
+            with graph.gradient_override_map({"Relu": "Relu"}):
+                return call(x)
+
+        return as_it_is
     if isinstance(operation, _OFFSET_LAYERS):
         activation = getattr(operation, "activation", None) or _LINEAR
 
