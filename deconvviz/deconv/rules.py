@@ -194,6 +194,8 @@ GRADIENT: Rules = {
     keras.Operation: adjoint,
     layers.Conv2D: transposed_convolution,
     layers.MaxPooling2D: unpooling,
+    layers.Maximum: to_the_largest,
+    keras.ops.maximum: to_the_largest,
 }
 """Simonyan et al. 2013: the gradient, whatever TensorFlow can differentiate."""
 
