@@ -202,13 +202,17 @@ def _nested(node: Any) -> Functional | None:
     if functional is None:
         return None
     fed = keras.tree.flatten(arguments.args)
-    # Inputs by name, masks and other ranks are matched by code that opening it would skip.
-    by_name = any(isinstance(value, dict) for value in arguments.args)
-    plain = not by_name and len(fed) == len(arguments.keras_tensors) == len(functional.inputs)
+    # Inputs under other names, masks and other ranks are matched by code that opening it would skip.
+    named = any(_names(value) != _names(functional._inputs_struct) for value in arguments.args)
+    plain = not named and len(fed) == len(arguments.keras_tensors) == len(functional.inputs)
     same = plain and all(
         len(a.shape) == len(b.shape) for a, b in zip(fed, functional.inputs, strict=True)
     )
     return functional if same else None
+
+
+def _names(inputs: Any) -> set[str] | None:
+    return set(inputs) if isinstance(inputs, dict) else None
 
 
 def _fused_activation(operation: keras.Operation) -> Callable[[tf.Tensor], tf.Tensor] | None:
