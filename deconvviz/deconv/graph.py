@@ -202,7 +202,7 @@ def _nested(node: Any) -> Functional | None:
     if functional is None:
         return None
     fed = keras.tree.flatten(arguments.args)
-    # Inputs under other names, masks and other ranks are matched by code that opening it would skip.
+    # Inputs under other names, masks and other ranks are matched by code that opening would skip.
     named = any(_names(value) != _names(functional._inputs_struct) for value in arguments.args)
     plain = not named and len(fed) == len(arguments.keras_tensors) == len(functional.inputs)
     same = plain and all(
