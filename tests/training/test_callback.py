@@ -135,7 +135,7 @@ def test_the_layers_and_rules_asked_for_are_the_ones_drawn(tmp_path: Path) -> No
     maps = [deconvviz.Deconvnet(model, "guided").reconstruct(IMAGES[:2], "conv2")]
     right = deconvnet_rows(np.zeros((2, *SIZE, 3), np.uint8), maps, ["conv2"]).pixels
     np.testing.assert_array_equal(pictures(tmp_path)[1][:, :, SIZE[1] :], right[:, :, SIZE[1] :])
-    assert description(tmp_path).startswith("original | conv2. Rules: guided.")
+    assert description(tmp_path).startswith("input | conv2. Rules: guided.")
 
 
 def test_classic_rules_draw_the_input_on_the_rows_own_scale(tmp_path: Path) -> None:
@@ -151,6 +151,16 @@ def test_a_table_of_ones_own_is_not_called_by_anothers_name(tmp_path: Path) -> N
     own = {**DECONVNET}
     fit(compiled(network()), deconvviz.ReconstructionCallback(IMAGES[:1], None, own, tmp_path))
     assert "Rules: the caller's own table." in description(tmp_path)
+
+
+def test_a_layer_without_a_rule_goes_by_its_gradient_only_when_asked_and_named(
+    tmp_path: Path,
+) -> None:
+    callback = deconvviz.ReconstructionCallback(PIXELS, log_dir=tmp_path, nonlinear="gradient")
+    fit(compiled(network(L.LeakyReLU(name="leaky"))), callback)
+    rules = description(tmp_path).split(". ")[1]
+    assert rules.startswith("Rules: deconvnet")
+    assert rules.endswith("leaky (LeakyReLU)")
 
 
 def test_an_input_that_is_no_picture_is_spread_from_black_to_white_and_says_so(
@@ -212,7 +222,7 @@ def state_of_chance() -> list[Any]:
 def test_a_fit_ends_with_the_same_weights_with_and_without_the_callback(tmp_path: Path) -> None:
     def fitted(*callbacks: Any) -> tuple[list[Array], list[Any], float]:
         keras.utils.set_random_seed(7)
-        model = compiled(network(L.Dropout(0.4), L.BatchNormalization()))
+        model = compiled(network(L.Dropout(0.4), L.BatchNormalization(), L.RandomFlip()))
         fit(model, *callbacks, epochs=2, validation_data=(IMAGES, LABELS))
         everything = [np.array(v) for v in (*model.variables, *model.optimizer.variables)]
         return everything, state_of_chance(), float(tf.random.uniform([]))
