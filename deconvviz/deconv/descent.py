@@ -1,8 +1,8 @@
 """The way down from a layer to an image, carrying what its units look at.
 
 Two things are carried. Intervals count the padding as if the image went on there, and go down for
-many units at once: they make the regular receptive field. Positions are the units that are really
-there: they make the box that nothing can be left out of.
+many units at once: they make the regular receptive field. A mask marks the units that are really
+there and really read: it makes the smallest box for one unit.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from deconvviz.deconv.sizes import slot_sizes
 from deconvviz.deconv.windows import POINT, Size, Window, Windows, windows
 
 Integers = npt.NDArray[np.int64]
-Places = tuple[Integers, Integers]  # rows and columns
+Mask = npt.NDArray[np.float32]  # 0 or 1
 
 
 class Descent:
@@ -54,19 +54,22 @@ class Descent:
         nothing = np.zeros((2, 2, 0), np.int64)
         return self._down(target, start, _through_intervals, np.maximum, nothing)
 
-    def positions(self, target: int, unit: Size | None) -> Places | None:
-        """Give the rows and the columns that hold every pixel that one unit sees.
+    def pixels_seen(self, target: int, unit: Size | None) -> Mask | None:
+        """Mark every pixel that one unit sees.
 
         Args:
             target: the slot of the unit.
             unit: (y, x); None for the whole.
 
         Returns:
-            Rows and columns, both empty where it sees none; None for the whole image.
+            `[H, W]`, 1 where it sees and 0 elsewhere; None for the whole image.
         """
-        start = None if unit is None else (np.array([unit[0]]), np.array([unit[1]]))
-        nothing = np.zeros(0, np.int64)
-        return self._down(target, start, self._through_positions, _both, (nothing, nothing))
+        start = None
+        if unit is not None:
+            start = np.zeros(self._size(target), np.float32)
+            start[unit] = 1
+        nothing = np.zeros(self._size(self.pixels), np.float32)
+        return self._down(target, start, self._through_mask, np.maximum, nothing)
 
     def _down(
         self,
@@ -95,12 +98,14 @@ class Descent:
             )
         return self._windows[after]
 
-    def _through_positions(self, places: Places, read: Windows, slot: int) -> Places:
+    def _through_mask(self, mask: Mask, read: Windows, slot: int) -> Mask:
+        rows, columns = map(_relation, read, mask.shape, self._size(slot))
+        return np.sign(rows.T @ mask @ columns)
+
+    def _size(self, slot: int) -> Size:
         size = self.sizes[slot]
-        assert size is not None  # or it would have no windows
-        rows, columns = map(_read, places, read, size)
-        # What has no rows has no columns either.
-        return (rows, columns) if rows.size and columns.size else (rows[:0], columns[:0])
+        assert size is not None  # what has no maps has no windows and no units
+        return size
 
 
 def _carried(here: Any, read: Windows | None, slot: int, through: Any) -> Any:
@@ -113,10 +118,6 @@ def _united(hull: Callable[[Any, Any], Any], parts: list[Any]) -> Any:
     if len(parts) == 1:
         return parts[0]
     return None if any(part is None for part in parts) else reduce(hull, parts)
-
-
-def _both(one: Places, other: Places) -> Places:
-    return np.union1d(one[0], other[0]), np.union1d(one[1], other[1])
 
 
 def _through_intervals(reach: Integers, read: Windows, _: int) -> Integers:
@@ -133,9 +134,11 @@ def _bounds(read: Windows) -> tuple[Integers, Integers, Integers]:
     return ends, strides, ups
 
 
-def _read(positions: Integers, window: Window, size: int) -> Integers:
-    """The positions in an axis of `size` that are read from the given ones; padding is none."""
+def _relation(window: Window, count: int, size: int) -> Mask:
+    """`[count, size]`: 1 where a unit of the output reads one of the input; padding is none."""
     taps = window.first + window.dilation * np.arange(window.taps)
-    reads = np.unique(positions[:, None] * window.stride + taps)
-    reads = reads[reads % window.up == 0] // window.up
-    return reads[(reads >= 0) & (reads < size)]
+    reads, rest = np.divmod(np.arange(count)[:, None] * window.stride + taps, window.up)
+    there = (rest == 0) & (reads >= 0) & (reads < size)
+    relation = np.zeros((count, size), np.float32)
+    relation[there.nonzero()[0], reads[there]] = 1
+    return relation

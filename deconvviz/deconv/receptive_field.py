@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deconvviz.deconv.descent import Descent, Integers
+from deconvviz.deconv.descent import Descent, Integers, Mask
 from deconvviz.deconv.graph import Graph
 from deconvviz.deconv.windows import Size
 from deconvviz.errors import DeconvvizError
@@ -122,13 +122,13 @@ def seen(
             f"within it; received {unit}."
         )
     chosen = unit if size else None
-    positions = descent.positions(target, chosen)
+    mask = descent.pixels_seen(target, chosen)
     reach = descent.intervals(target, None if chosen is None else np.array(chosen)[:, None])
-    if positions is None or reach is None:
+    if mask is None or reach is None:
         return Box(0, 0, *whole)
-    if not positions[0].size:
+    if not mask.any():
         return Box(0, 0, 0, 0)
-    (top, bottom), (left, right) = map(_ends, positions, reach[..., 0].T, whole)
+    (top, bottom), (left, right) = map(_ends, (mask.max(1), mask.max(0)), reach[..., 0].T)
     return Box(top, left, bottom, right)
 
 
@@ -174,8 +174,8 @@ def _along(reach: Integers, count: int) -> tuple[int, float, int]:
     return size, int(stride) if even and stride.is_integer() else stride, offset
 
 
-def _ends(positions: Integers, reach: Integers, size: int) -> tuple[int, int]:
-    """The hull of positions, and beyond the image's edges, where it reaches them, the field's."""
-    first, last = positions.min(), positions.max()
+def _ends(marked: Mask, reach: Integers) -> tuple[int, int]:
+    """The hull of the marked; where it reaches the image's edge, on to where the field ends."""
+    first, last = np.flatnonzero(marked)[[0, -1]]
     start = -reach[0] if first == 0 else first
-    return int(start), int(reach[1] if last == size - 1 else last) + 1
+    return int(start), int(reach[1] if last == len(marked) - 1 else last) + 1

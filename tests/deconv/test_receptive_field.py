@@ -176,6 +176,12 @@ def pointwise(x: Any) -> Any:
     return conv(2, 3, activation=tf.nn.relu)(x)
 
 
+def padded_and_forked(x: Any) -> Any:
+    """In the padding's corners one branch reads no row where another reads no column."""
+    x = layers.ZeroPadding2D(1)(x)
+    return layers.Concatenate()([conv(1, (1, 5))(x), x, average(2, 1)(x), conv(1, (5, 1))(x)])
+
+
 GRAPHS = (
     residual,
     preactivated,
@@ -192,6 +198,7 @@ GRAPHS = (
     transposed_with_holes,
     broadcast,
     arithmetic,
+    padded_and_forked,
 )
 SIZES = ((12, 12), (9, 14), (13, 11))
 
