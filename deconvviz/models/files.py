@@ -13,6 +13,7 @@ import deconvviz.models.pooling  # noqa: F401  Keras finds the layer once it is 
 from deconvviz.errors import CheckpointError
 from deconvviz.models.allowance import TooManyWeights, at_most
 from deconvviz.models.preflight import ModelFile, file_state, inspect_file, model_file
+from deconvviz.models.wording import one_line
 
 
 def load_model(path: str | Path) -> keras.Model:
@@ -47,9 +48,10 @@ def _load(found: ModelFile, file: Path) -> keras.Model:
         ) from None
     except Exception as error:  # whatever Keras raises for a file that passed the look
         _require_unchanged(found)
+        reason = one_line(str(error) or type(error).__name__, longest=300).rstrip(".")
         raise CheckpointError(
             f"{found.path} looks like a sound {found.format} file, but Keras {keras.__version__} "
-            f"cannot open it: {_first_line(error)} {_remedy(found)}"
+            f"cannot open it: {reason}. {_remedy(found)}"
         ) from error
     if not isinstance(model, keras.Model):
         raise CheckpointError(
@@ -76,12 +78,6 @@ def _require_unchanged(found: ModelFile) -> None:
         raise CheckpointError(
             f"{found.path} changed while it was being opened. Open it again when it is written."
         )
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    line = lines[0] if lines else type(error).__name__
-    return line[:300].rstrip(".") + "."
 
 
 def _remedy(found: ModelFile) -> str:

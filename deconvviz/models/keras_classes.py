@@ -29,7 +29,12 @@ _NAMESPACES = frozenset(
     }
 )
 _FUNCTIONS = ("keras.activations", "keras.initializers", "keras.losses", "keras.metrics")
-_GRAPH = ("keras.src.models.functional", "Functional")  # the one class that Keras saves unexported
+_UNEXPORTED = {  # and yet saved
+    ("keras.src.models.functional", "Functional"),
+    ("keras.src.applications.convnext", "LayerScale"),
+    ("keras.src.applications.convnext", "StochasticDepth"),
+    ("keras.src.applications.inception_resnet_v2", "CustomScaleLayer"),
+}
 _OPERATIONS = (  # what a tensor went through outside of a layer, such as x * 2
     "keras.src.activations.activations",
     "keras.src.ops.core",
@@ -50,10 +55,10 @@ def is_class(name: str, module: str | None) -> bool:
         module: where the file says that it lives; None in the old formats, which do not say.
     """
     if module is None:
-        return name == _GRAPH[1] or any(name in _classes(space) for space in _NAMESPACES)
+        return name == "Functional" or any(name in _classes(space) for space in _NAMESPACES)
     if module in _NAMESPACES:
         return name in _classes(module)
-    return (module, name) == _GRAPH or name in _operations(module)
+    return (module, name) in _UNEXPORTED or name in _operations(module)
 
 
 def is_function(name: str, module: str | None) -> bool:

@@ -15,6 +15,7 @@ from deconvviz.errors import CheckpointError
 from deconvviz.models.preflight_config import check_config, parse
 from deconvviz.models.preflight_hdf5 import Survey, survey
 from deconvviz.models.preflight_zip import read_archive
+from deconvviz.models.wording import one_line
 
 LAST = Path("checkpoints") / "last.keras"
 _SAVE = "Save the model with model.save('model.keras')."
@@ -87,6 +88,8 @@ def inspect_file(path: Path) -> ModelFile:
         config, version, weights = read(path)
         check_config(path, config, weights.axes, version)
         return ModelFile(path, suffix, version, config, weights.values, state)
+    except CheckpointError as error:  # it may quote the file
+        raise CheckpointError(one_line(str(error))) from None
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte
         raise CheckpointError(f"{path} cannot be read: {error}. Check the path.") from None
 
@@ -157,14 +160,14 @@ def _stranger(path: Path, head: bytes) -> CheckpointError:
 def _read_keras(path: Path) -> tuple[dict[str, Any], str | None, Survey]:
     archive = read_archive(path)
     version = parse(path, archive.metadata).get("keras_version")
-    return parse(path, archive.config), version and str(version)[:20], archive.weights
+    return parse(path, archive.config), version and one_line(str(version), 20), archive.weights
 
 
 def _read_h5(path: Path) -> tuple[dict[str, Any], str | None, Survey]:
     found = survey(path, path, path.stat().st_size)
     if "model_config" in found.texts:
         version = found.texts.get("keras_version")
-        return parse(path, found.texts["model_config"]), version and version[:20], found
+        return parse(path, found.texts["model_config"]), version and one_line(version, 20), found
     if found.names & {"layers", "_layer_checkpoint_dependencies"} or found.lists_layers:
         raise CheckpointError(
             f"{path} holds weights alone, and no description of the network. Build the network, "

@@ -14,6 +14,7 @@ from deconvviz.models.keras_classes import is_class, is_function, is_operation
 from deconvviz.models.preflight_sizes import require_shape, require_size, require_stored
 
 _DEEPEST = 200  # a model nested in a model goes four levels down
+_MOST_VALUES = 2**19  # DenseNet121 has 25,000
 _RUNS_CODE = {"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "__lambda__"}
 _VALUES = {  # how Keras writes constants and connections into a configuration
     "__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__",
@@ -80,21 +81,31 @@ def check_config(path: Path, config: Config, axes: frozenset[int], version: str 
 def _walk(path: Path, config: Any) -> Iterator[tuple[str, Any]]:
     """Every value at any depth, with the key that it (or the list around it) stands under."""
     waiting: list[tuple[str, Any, int]] = [("", config, 0)]
+    seen = 0
     while waiting:
         key, value, depth = waiting.pop()
         if depth > _DEEPEST:
             raise _too_deep(path)
         yield key, value
-        if isinstance(value, dict):
-            waiting += ((name, part, depth + 1) for name, part in value.items())
-        elif isinstance(value, list):
-            waiting += ((key, part, depth + 1) for part in value)
+        if isinstance(value, dict | list):
+            seen += len(value)
+            if seen > _MOST_VALUES:
+                raise _too_long(path)
+            parts = value.items() if isinstance(value, dict) else ((key, part) for part in value)
+            waiting += ((name, part, depth + 1) for name, part in parts)
 
 
 def _too_deep(path: Path) -> CheckpointError:
     return CheckpointError(
         f"{path} nests its model more than {_DEEPEST} levels deep; no model needs that. It was not "
         "opened."
+    )
+
+
+def _too_long(path: Path) -> CheckpointError:
+    return CheckpointError(
+        f"{path} describes its model by more than {_MOST_VALUES} values; no network that can be "
+        "shown needs as many. It was not opened."
     )
 
 

@@ -13,7 +13,7 @@ import h5py
 
 from deconvviz.errors import CheckpointError
 
-LARGEST_CONFIG = 2**23  # bytes of JSON; the largest of keras.applications has a fifth of that
+LARGEST_CONFIG = 2**23  # bytes of JSON; DenseNet121 has a twentieth of that
 _MOST_OBJECTS = 100_000
 _ALWAYS_ALLOWED = 2**26  # bytes that any file may claim
 _MOST_EXPANSION = 32  # times its own size that a larger one may claim; Keras does not compress

@@ -195,7 +195,7 @@ def test_what_only_keras_can_tell_is_refused_in_one_line(
     with pytest.raises(CheckpointError, match="cannot open it") as refused:
         load_model(path)
     assert str(path) in str(refused.value)
-    assert "\n" not in str(refused.value)
+    assert str(refused.value).isprintable()
     assert len(str(refused.value)) < 1000
 
 

@@ -52,3 +52,16 @@ def test_what_operations_on_tensors_leave_in_a_graph_is_known() -> None:
         name = type(operation).__name__
         assert is_operation(name)
         assert is_class(name, type(operation).__module__)
+
+
+def test_the_layers_of_keras_own_applications_are_known() -> None:
+    from keras.src.applications import convnext, inception_resnet_v2
+
+    found = {
+        (value.__module__, name)
+        for module in (convnext, inception_resnet_v2)
+        for name, value in vars(module).items()
+        if inspect.isclass(value) and value.__module__ == module.__name__
+    }
+    assert len(found) == 3
+    assert all(is_class(name, module) for module, name in found)
