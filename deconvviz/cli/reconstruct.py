@@ -155,6 +155,13 @@ def reconstruct(
         "at": at,
     }
     asked = _Asked(layers, rules, features, at)
+    for layer in layers if at else ():
+        if not net.depends_on_image(layer):
+            click.echo(
+                f"Note: there is no max pool below {layer}, so by these rules the picture of one "
+                "unit is the same for every image, but for its strength.",
+                err=True,
+            )
     for drawing in _drawings(net, pictured, scaling, asked):
         folder = checkpoint.folder / "reconstructions" / _name(pictured, asked, drawing.layers)
         page = write_rows(

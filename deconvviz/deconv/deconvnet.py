@@ -1,9 +1,7 @@
 """`Deconvnet`: a trained model, and a method to run its activations back to pixels."""
 
-import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -18,20 +16,16 @@ from deconvviz.deconv.arguments import (
     require_numbers,
     require_shapes,
 )
+from deconvviz.deconv.compiled import Compiled
 from deconvviz.deconv.graph import flatten
-from deconvviz.deconv.project import project, wide
 from deconvviz.deconv.receptive_field import Box, seen
 from deconvviz.deconv.rules import METHODS, Rules, adjoint, rule_for
 from deconvviz.deconv.start import start_signal
 from deconvviz.deconv.survey import LayerInfo, approximated, depends_on_image, survey
-from deconvviz.deconv.trace import Trace, first_not_finite, has_switches, trace
+from deconvviz.deconv.trace import Trace, has_switches
 from deconvviz.errors import DataError, DeconvvizError
 
 Images = npt.NDArray[np.float32]
-
-# Images that are in memory at once, with all their activations: at most so many, and no more bytes.
-_BATCH = 128
-_BYTES = 2**29
 
 
 class Deconvnet:
@@ -74,7 +68,7 @@ class Deconvnet:
         if nonlinear == "gradient":
             self.rules = {keras.Operation: adjoint, **self._chosen}
         self._graph = flatten(model)
-        self._compiled: dict[tuple[Callable[..., Any], str], Callable[..., Any]] = {}
+        self._compiled = Compiled(self._graph, self.rules)
 
     @property
     def layers(self) -> tuple[LayerInfo, ...]:
@@ -122,7 +116,7 @@ class Deconvnet:
         if places is not None or (features is not None and len(target) == 1):
             self._warn_of_sameness(layer)
         parts = []
-        for batch in self._batches(layer, inputs):
+        for batch in self._compiled.batches(inputs, layer):
             traced = self.trace(tuple(x[batch] for x in inputs), layer)
             signal = start_signal(
                 traced.activation,
@@ -203,7 +197,7 @@ class Deconvnet:
         target = self._target(layer)
         parts = [
             np.asarray(self.trace(tuple(x[batch] for x in inputs), layer).activation, np.float32)
-            for batch in self._batches(layer, inputs)
+            for batch in self._compiled.batches(inputs, layer)
         ]
         return (
             np.concatenate(parts) if parts else np.zeros((0, *(n or 0 for n in target)), np.float32)
@@ -224,14 +218,10 @@ class Deconvnet:
             DataError: where an activation is not finite; it names the first layer that made one.
         """
         self._target(layer)
-        activation, values, switches, broken = self._function(self._traced, layer)(
-            self._inputs(images)
-        )
-        traced = Trace(layer, activation, values, switches)
-        steps = self._graph.below(self._graph.targets[layer])
-        if (place := int(broken)) < len(steps):
+        traced, broken = self._compiled.trace(self._inputs(images), layer)
+        if broken is not None:
             raise DataError(
-                f"Layer {steps[place].path!r} gives values that are not finite (NaN or infinite) "
+                f"Layer {broken.path!r} gives values that are not finite (NaN or infinite) "
                 "for these images, so no picture would mean anything. Check that the images are "
                 "finite, that their preprocessing is the model's, and the model's weights."
             )
@@ -253,8 +243,7 @@ class Deconvnet:
                 f"{list(traced.activation.shape)}; received {list(np.shape(signal))}."
             )
         self._require_switches(traced)
-        signal = tf.cast(tf.convert_to_tensor(signal), wide(traced.activation).dtype)
-        maps = self._function(self._projected, traced.layer)(traced.values, traced.switches, signal)
+        maps = self._compiled.project(traced, signal)
         arrays = tuple(np.array(part, np.float32) for part in maps)
         if not all(np.isfinite(part).all() for part in arrays):
             raise DataError(
@@ -263,25 +252,6 @@ class Deconvnet:
                 "unit, use start='one', or load the model in float32."
             )
         return arrays if len(arrays) > 1 else arrays[0]
-
-    def _function(self, method: Callable[..., Any], layer: str) -> Callable[..., Any]:
-        # One function a layer: each is traced once, and TensorFlow has no retracing to warn of.
-        if (method, layer) not in self._compiled:
-            self._compiled[method, layer] = tf.function(
-                partial(method, layer), autograph=False, reduce_retracing=True
-            )
-        return self._compiled[method, layer]
-
-    def _traced(self, layer: str, inputs: tuple[tf.Tensor, ...]) -> tuple[Any, ...]:
-        traced = trace(self._graph, inputs, layer)
-        broken = first_not_finite(self._graph, traced)
-        return traced.activation, traced.values, traced.switches, broken
-
-    def _projected(
-        self, layer: str, values: dict[int, tf.Tensor], switches: dict[str, tf.Tensor], signal: Any
-    ) -> tuple[tf.Tensor, ...]:
-        activation = values[self._graph.targets[layer]]
-        return project(self._graph, Trace(layer, activation, values, switches), signal, self.rules)
 
     def _require_switches(self, traced: Trace) -> None:
         for step in self._graph.below(self._graph.targets[traced.layer]):
@@ -302,14 +272,6 @@ class Deconvnet:
                 "its strength under start='activation'. Compare with rules='gradient'.",
                 stacklevel=3,
             )
-
-    def _batches(self, layer: str, inputs: tuple[tf.Tensor, ...]) -> Iterator[slice]:
-        side = max((size for x in inputs for size in x.shape[1:]), default=1)
-        steps = self._graph.below(self._graph.targets[layer])
-        shapes = [self._graph.shapes[slot] for step in steps for slot in step.outputs]
-        values = sum(math.prod(size or side for size in shape) for shape in shapes)
-        batch = min(max(_BYTES // (4 * max(values, 1)), 1), _BATCH)
-        return (slice(first, first + batch) for first in range(0, len(inputs[0]), batch))
 
     def _target(self, layer: str) -> tuple[int | None, ...]:
         if layer not in self._graph.targets:
