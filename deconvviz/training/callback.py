@@ -12,7 +12,6 @@ from typing import Any
 
 import keras
 
-from deconvviz.deconv.arguments import require_shapes
 from deconvviz.deconv.deconvnet import Deconvnet
 from deconvviz.deconv.rules import Rules
 from deconvviz.errors import DeconvvizError
@@ -81,7 +80,6 @@ class ReconstructionCallback(keras.callbacks.Callback):
             if self._drawing.net.model is not self.model:
                 self._done = 0
         net = Deconvnet(self.model, self._rules, self._nonlinear)
-        require_shapes(self._shown.inputs, [tuple(x.shape[1:]) for x in self.model.inputs])
         layers = self._layers or _max_pools(net)
         for layer in layers:
             net.require(layer)
