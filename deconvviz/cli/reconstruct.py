@@ -16,7 +16,6 @@ from deconvviz.cli.pictures import Fit, data_set, load, own_images
 from deconvviz.cli.quiet import import_tensorflow
 from deconvviz.cli.tensorboard import EVERY_STEP
 from deconvviz.data.scalings import parse_scaling
-from deconvviz.errors import ConfigError
 
 if TYPE_CHECKING:
     from deconvviz.data import Preprocess
@@ -129,12 +128,12 @@ def reconstruct(
     file = look_at(ckpt)
     import_tensorflow(verbose)
     from deconvviz.deconv.deconvnet import Deconvnet
-    from deconvviz.drawings.rows import ON_THE_PAGE, write_rows
+    from deconvviz.drawings.rows import ON_THE_PAGE, max_pools, write_rows
     from deconvviz.models.files import load_model
 
     checkpoint = find_out(ckpt, file, logdir)
     net = Deconvnet(load_model(ckpt), rules=rules, nonlinear=nonlinear)
-    layers = layers or _pools(net)
+    layers = layers or max_pools(net)
     for layer in layers:
         net.require(layer)
     scaling = way_in(checkpoint, preprocess, net)
@@ -215,16 +214,6 @@ def _drawings(
         labels = tuple(f"{label}-{feature}" for label in pictured.labels for feature in features)
         details = [unit.record() for unit in units]
         yield _Drawing((layer,), rows, replace(pictured, labels=labels), details)
-
-
-def _pools(net: "Deconvnet") -> tuple[str, ...]:
-    pools = tuple(layer.path for layer in net.layers if layer.kind.startswith("MaxPooling"))
-    if not pools:
-        raise ConfigError(
-            "The network has no max pool to start from by itself. Choose with --layer, one of "
-            f"{', '.join(layer.path for layer in net.layers)}."
-        )
-    return pools
 
 
 def _name(pictured: "Pictured", asked: _Asked, layers: tuple[str, ...]) -> str:

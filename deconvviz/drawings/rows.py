@@ -78,6 +78,21 @@ def reconstruct_rows(
     return deconvnet_rows(preprocess.window(images), maps, names, scales, **words)
 
 
+def max_pools(net: Deconvnet) -> tuple[str, ...]:
+    """Name every max pool of a network: what is shown where nobody names layers.
+
+    Raises:
+        DeconvvizError: where it has none; it names the layers that there are.
+    """
+    pools = tuple(layer.path for layer in net.layers if layer.kind.startswith("MaxPooling"))
+    if not pools:
+        raise DeconvvizError(
+            "The network has no max pool to start from by itself. Choose a layer, one of "
+            f"{', '.join(layer.path for layer in net.layers)}."
+        )
+    return pools
+
+
 def rule_words(net: Deconvnet, layers: Sequence[str], rules: str) -> str:
     """Say by which rules layers were reversed, the approximations among them by name."""
     words = {"classic": "classic (bias subtracted, no rectification)"}.get(rules, rules)

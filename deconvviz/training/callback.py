@@ -14,6 +14,7 @@ import keras
 
 from deconvviz.deconv.deconvnet import Deconvnet
 from deconvviz.deconv.rules import Rules
+from deconvviz.drawings.rows import max_pools
 from deconvviz.errors import DeconvvizError
 from deconvviz.training.drawing import Drawing
 from deconvviz.training.shown import take_images
@@ -80,7 +81,7 @@ class ReconstructionCallback(keras.callbacks.Callback):
             if self._drawing.net.model is not self.model:
                 self._done = 0
         net = Deconvnet(self.model, self._rules, self._nonlinear)
-        layers = self._layers or _max_pools(net)
+        layers = self._layers or max_pools(net)
         for layer in layers:
             net.require(layer)
         rules = self._rules if isinstance(self._rules, str) else "the caller's own table"
@@ -105,16 +106,6 @@ class ReconstructionCallback(keras.callbacks.Callback):
         """Close the event file."""
         if self._drawing is not None:
             self._drawing.close()
-
-
-def _max_pools(net: Deconvnet) -> tuple[str, ...]:
-    pools = tuple(layer.path for layer in net.layers if layer.kind.startswith("MaxPooling"))
-    if not pools:
-        raise DeconvvizError(
-            "The network has no max pool to start from by itself. Choose with layers, from "
-            f"{', '.join(layer.path for layer in net.layers)}."
-        )
-    return pools
 
 
 def _checked_layers(layers: Sequence[str] | None) -> tuple[str, ...]:
