@@ -86,4 +86,4 @@ def _remedy(found: ModelFile) -> str:
             "Rebuild the model with Keras 3's layers, load its weights (tf_keras still opens the "
             "file and can save them), and save that with model.save('model.keras')."
         )
-    return "Save the model again with the Keras version that is installed here."
+    return "Save the model again with the Keras that is installed here, as model.keras."

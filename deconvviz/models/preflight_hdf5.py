@@ -12,9 +12,11 @@ from typing import Any, BinaryIO
 import h5py
 
 from deconvviz.errors import CheckpointError
+from deconvviz.models.memory_limit import at_most_more
 
 LARGEST_CONFIG = 2**23  # bytes of JSON; DenseNet121 has a twentieth of that
 _MOST_OBJECTS = 100_000
+_MEMORY = 2**28  # bytes, for the library's own tables and all that it reads here
 _ALWAYS_ALLOWED = 2**26  # bytes that any file may claim
 _MOST_EXPANSION = 32  # times its own size that a larger one may claim; Keras does not compress
 _LARGEST_WEIGHTS = 2**32  # bytes
@@ -45,7 +47,7 @@ def survey(path: Path, source: Path | BinaryIO, size: int) -> Survey:
             than it can hold.
     """
     try:
-        with h5py.File(source, "r") as file:
+        with at_most_more(_MEMORY), h5py.File(source, "r") as file:
             return _survey(path, file, size)
     except CheckpointError:
         raise
@@ -129,6 +131,8 @@ def _check_attributes(path: Path, entry: h5py.HLObject) -> None:
                 f"{path} has an attribute {name} at {entry.name} that no Keras model has: "
                 f"{count} values of type {attribute.dtype}. It was not opened."
             )
+        if texts:
+            entry.attrs.get(name)  # Keras will read it; where its length is a lie, this fails
 
 
 def _texts(file: h5py.File) -> Iterator[tuple[str, str]]:

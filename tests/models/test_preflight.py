@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -202,6 +203,24 @@ def long_attribute(good: Good, path: Path) -> None:
         file.create_group("extra").attrs["model_config"] = np.zeros(2**24, "u1")
 
 
+def endless_text(attribute: str, group: str = "/") -> Make:
+    """Claim that a text, the first of the attribute's, has 4 GiB."""
+
+    def make(good: Good, path: Path) -> None:
+        with h5py.File(good.h5) as file:
+            text = np.ravel(file[group].attrs[attribute])[0]
+        length = len(text if isinstance(text, bytes) else text.encode())
+        content = good.h5.read_bytes()
+        heaps = [found.start() for found in re.finditer(b"GCOL", content)]
+        # A text lies in a heap, and is told by its length, the heap's place and a number in it.
+        for pointer in (struct.pack("<IQ", length, heap) for heap in heaps):
+            content = content.replace(pointer, b"\xff\xff\xff\xff" + pointer[4:], 1)
+        assert content != good.h5.read_bytes()
+        path.write_bytes(content)
+
+    return make
+
+
 def empty_h5(good: Good, path: Path) -> None:
     with h5py.File(path, "w") as file:
         file["temperature"] = [1.0]
@@ -295,6 +314,14 @@ BAD: dict[str, tuple[Make, tuple[str, ...]]] = {
     "a shape bomb": (h5(big), ("bytes of weights in", "fill the memory")),
     "a shape bomb in .keras": (in_weights(big), ("bytes of weights in", "fill the memory")),
     "a long attribute": (long_attribute, ("an attribute model_config", "16777216 values")),
+    "a text that claims 4 GiB": (
+        endless_text("model_config"),
+        ("HDF5 file that is truncated or damaged",),
+    ),
+    "a name that claims 4 GiB": (
+        endless_text("layer_names", "/model_weights"),
+        ("HDF5 file that is truncated or damaged",),
+    ),
     # descriptions
     "damaged JSON": (archive({"config.json": b'{"class_name": '}), ("damaged JSON",)),
     "no text": (archive({"config.json": b"\xff\xfe\x00"}), ("damaged JSON",)),
