@@ -39,7 +39,7 @@ _LINEAR_IN_ONE = (
 _DIVISIONS = (keras.ops.divide, keras.ops.true_divide)
 
 # What a child may define of its own and still compute what its parent does.
-_HARMLESS = {"build", "get_config", "from_config", "compute_output_shape", "compute_output_spec"}
+_HARMLESS = {"build", "get_config", "from_config"}
 
 
 def look_up(step: Step, table: Mapping[Any, Entry]) -> Entry | None:
@@ -56,6 +56,20 @@ def kinds(step: Step) -> tuple[Any, ...]:
     if keras.layers.Activation in own:
         return (operation.activation, *own)
     return own
+
+
+def computes_its_own(layer: Any, kind: Any) -> bool:
+    """Tell whether a layer replaces anything of what its class's parent `kind` computes."""
+    if getattr(layer, "quantization_mode", None) or "call" in vars(layer):
+        return True
+    between = type(layer).__mro__[: type(layer).__mro__.index(kind)]
+    return any(
+        hasattr(kind, name)
+        and name not in _HARMLESS
+        and (name == "__call__" or not name.startswith(("__", "_api_")))
+        for child in between
+        for name in vars(child)
+    )
 
 
 def describe(step: Step) -> str:
@@ -81,23 +95,12 @@ def describe(step: Step) -> str:
 def _is(operation: Any, kind: Any) -> bool:
     if kind in (keras.layers.Layer, keras.Operation):
         return True
-    if getattr(operation, "quantization_mode", None) or "call" in vars(operation):
-        return False
     if kind is keras.layers.ReLU and not _rectifies(operation):
         return False
     # TensorFlow's argmax op, which gives a pool its switches, knows only the channels last.
     if _channels_first(operation):
         return False
-    return not _overridden(type(operation), kind)
-
-
-def _overridden(child: Any, parent: Any) -> bool:
-    between = child.__mro__[: child.__mro__.index(parent)]
-    return any(
-        hasattr(parent, name) and name not in _HARMLESS and not name.startswith(("__", "_api_"))
-        for kind in between
-        for name in vars(kind)
-    )
+    return not computes_its_own(operation, kind)
 
 
 def _channels_first(operation: Any) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 from keras import layers
 
 from deconvviz.deconv.graph import Step
+from deconvviz.deconv.kinds import computes_its_own
 from deconvviz.deconv.pointwise import POINTWISE, leaves_units_in_place
 
 Size = tuple[int, int]  # height, width
@@ -180,9 +181,6 @@ _LAYERS: dict[Any, Measure] = {
     layers.Cropping2D: _cropping,
 }
 
-# What a child may define of its own and still compute what its parent does.
-_HARMLESS = {"build", "get_config", "from_config"}
-
 
 def _measure(step: Step) -> Measure | None:
     operation: Any = step.operation
@@ -191,21 +189,8 @@ def _measure(step: Step) -> Measure | None:
     if not isinstance(operation, layers.Layer):
         return _point if leaves_units_in_place(operation) else None
     kind = next((kind for kind in type(operation).__mro__ if kind in _LAYERS), None)
-    if kind is None or _computes_its_own(operation, kind):
+    if kind is None or computes_its_own(operation, kind):
         return None
     if kind in POINTWISE:
         return _point if leaves_units_in_place(operation, kind) else None
     return None if operation.data_format == "channels_first" else _LAYERS[kind]
-
-
-def _computes_its_own(layer: Any, kind: Any) -> bool:
-    if getattr(layer, "quantization_mode", None) or "call" in vars(layer):
-        return True
-    between = type(layer).__mro__[: type(layer).__mro__.index(kind)]
-    return any(
-        hasattr(kind, name)
-        and name not in _HARMLESS
-        and (name == "__call__" or not name.startswith(("__", "_api_")))
-        for child in between
-        for name in vars(child)
-    )
