@@ -432,3 +432,48 @@ def test_batch_normalisation_folded_into_the_convolutions_gives_the_same_map(
         with_norm.trace(member.images, "relu2").switches["pool1"],
         without.trace(member.images, "conv2").switches["pool1"],
     )
+
+
+# --- statistics -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 2), (7, 2), (4, 2), (5, 3), (2, 3)])
+def test_a_strided_filter_leaves_the_lattice_of_its_overlaps(kernel: int, stride: int) -> None:
+    """Odena et al. 2016: ones through a filter of ones count the windows over each pixel."""
+    layer = keras.layers.Conv2D(1, kernel, strides=stride, use_bias=False, name="conv")
+    model = keras.Sequential([keras.Input((25, 22, 1)), layer])
+    layer.set_weights([np.ones((kernel, kernel, 1, 1))])
+    maps = deconvviz.Deconvnet(model).reconstruct(
+        np.ones((1, 25, 22, 1), np.float32), "conv", start="one"
+    )
+    counts = []
+    for size in (25, 22):
+        starts = range(0, size - kernel + 1, stride)
+        counts.append([sum(s <= pixel < s + kernel for s in starts) for pixel in range(size)])
+    np.testing.assert_array_equal(maps[0, ..., 0], np.outer(counts[0], counts[1]))
+    inner = {counts[0][pixel] for pixel in range(kernel, 25 - 2 * kernel)}
+    assert inner <= {kernel // stride, -(-kernel // stride)}
+    assert (len(inner) == 1) == (kernel % stride == 0)
+
+
+def test_guided_recovers_the_input_of_a_random_network_whatever_is_asked_and_gradient_does_not(
+    reference: Any,
+) -> None:
+    """Nie et al. 2018, theorem 1; METHOD measured .945, .01 and .04 with 1,024 filters."""
+    random = np.random.default_rng(6)
+    conv1 = keras.layers.Conv2D(1024, 3, padding="same", activation="relu", name="conv")
+    flat = [keras.layers.Flatten(name="flat"), keras.layers.Dense(2, use_bias=False, name="class")]
+    model = keras.Sequential([keras.Input((16, 16, 3)), conv1, *flat])
+    model.set_weights([random.normal(size=w.shape) * (w.ndim > 1) for w in model.get_weights()])
+    x = random.normal(size=(1, 16, 16, 3)).astype(np.float32)
+    alike, across = {}, {}
+    for rules in ("deconvnet", "guided", "gradient"):
+        net = deconvviz.Deconvnet(model, rules=rules)
+        trace = net.trace(x, "class")
+        maps = [net.project(trace, np.eye(2, dtype=np.float32)[i : i + 1]).ravel() for i in (0, 1)]
+        alike[rules] = abs(np.corrcoef(maps[0], x.ravel())[0, 1])
+        across[rules] = np.corrcoef(*maps)[0, 1]
+    assert alike["guided"] > 0.9
+    assert across["guided"] > 0.9
+    assert max(alike["gradient"], alike["deconvnet"]) < 0.15  # noise of 768 pixels is .04
+    assert abs(across["gradient"]) < 0.15
