@@ -128,6 +128,15 @@ AFFINE_OPS: dict[str, Callable[[Any], Any]] = {
     "x + x": lambda x: x + x,
     "x - x/2": lambda x: x - 0.5 * x,
     "repeat": lambda x: ops.repeat(x, 2, axis=1),
+    "tile": lambda x: ops.tile(x, (1, 2, 1, 1)),
+    "moveaxis": lambda x: ops.moveaxis(x, 1, 2),
+    "swapaxes": lambda x: ops.swapaxes(x, 1, 3),
+    "roll": lambda x: ops.roll(x, 2, axis=1),
+    "broadcast_to": lambda x: ops.broadcast_to(x[:, :1], (2, *SHAPE)),
+    "split": lambda x: ops.add(*ops.split(x, 2, axis=3)),
+    "divide": lambda x: ops.divide(x, np.arange(1, 5, dtype=np.float32)),
+    "cast": lambda x: ops.cast(ops.cast(x, "float64"), "float32"),
+    "average_pool": lambda x: ops.average_pool(x, 3, 2, padding="same"),
 }
 
 
