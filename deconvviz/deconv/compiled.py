@@ -53,6 +53,14 @@ class Compiled:
         steps = self._graph.below(self._graph.targets[layer])
         shapes = [self._graph.shapes[slot] for step in steps for slot in step.outputs]
         values = sum(math.prod(size or side for size in shape) for shape in shapes)
+        own = self._graph.shapes[self._graph.inputs[0]]
+        values = (
+            values
+            * math.prod(inputs[0].shape[1:])
+            // math.prod(
+                size or given for size, given in zip(own, inputs[0].shape[1:], strict=True)
+            )
+        )
         batch = min(max(_BYTES // (4 * max(values, 1)), 1), _BATCH)
         return (slice(first, first + batch) for first in range(0, len(inputs[0]), batch))
 

@@ -17,10 +17,11 @@ from deconvviz.deconv.arguments import (
     require_shapes,
 )
 from deconvviz.deconv.compiled import Compiled
+from deconvviz.deconv.crop import Windows, lay_windows
 from deconvviz.deconv.graph import flatten
 from deconvviz.deconv.receptive_field import Box, seen
-from deconvviz.deconv.rules import METHODS, Rules, adjoint, rule_for
-from deconvviz.deconv.start import start_signal
+from deconvviz.deconv.rules import LOCAL, METHODS, Rules, adjoint, rule_for
+from deconvviz.deconv.start import start_signal, strongest_units
 from deconvviz.deconv.survey import LayerInfo, approximated, depends_on_image, survey
 from deconvviz.deconv.trace import Trace, has_switches
 from deconvviz.errors import DataError, DeconvvizError
@@ -69,6 +70,7 @@ class Deconvnet:
             self.rules = {keras.Operation: adjoint, **self._chosen}
         self._graph = flatten(model)
         self._compiled = Compiled(self._graph, self.rules)
+        self._laid: dict[tuple[str, int, int], Windows | None] = {}
 
     @property
     def layers(self) -> tuple[LayerInfo, ...]:
@@ -115,19 +117,47 @@ class Deconvnet:
         checked_start(start)
         if places is not None or (features is not None and len(target) == 1):
             self._warn_of_sameness(layer)
+        windows = None if places is None else self._windows(inputs, layer)
+        if windows is None or places is None or features is None:
+            maps = self._reconstruct(inputs, layer, features, places, start)
+        else:
+            if isinstance(places, str):
+                places = strongest_units(self.activation(images, layer), features)
+            corners, units = windows.place(places)
+            crops = tf.constant(windows.cut(inputs[0].numpy(), corners))
+            (parts,) = self._reconstruct((crops,), layer, features, units, start)
+            maps = (windows.paste(parts, corners),)
+        return maps if isinstance(images, tuple) else maps[0]
+
+    def _reconstruct(
+        self, inputs: tuple[tf.Tensor, ...], layer: str, features: Any, places: Any, start: str
+    ) -> tuple[Images, ...]:
         parts = []
         for batch in self._compiled.batches(inputs, layer):
-            traced = self.trace(tuple(x[batch] for x in inputs), layer)
+            traced = self._traced(tuple(x[batch] for x in inputs), layer)
             signal = start_signal(
                 traced.activation,
                 None if features is None else tf.constant(features[batch]),
                 places if places is None or isinstance(places, str) else tf.constant(places[batch]),
                 start,
             )
-            parts.append(self.project(traced, signal))
-        if isinstance(images, tuple):
-            return tuple(np.concatenate(maps) for maps in zip(*parts, strict=True))
-        return np.concatenate(parts) if parts else np.zeros_like(inputs[0])
+            maps = self.project(traced, signal)
+            parts.append(maps if isinstance(maps, tuple) else (maps,))
+        if not parts:
+            return tuple(np.zeros_like(x) for x in inputs)
+        return tuple(np.concatenate(maps) for maps in zip(*parts, strict=True))
+
+    def _windows(self, inputs: tuple[tf.Tensor, ...], layer: str) -> Windows | None:
+        """Lay windows for a layer's units, where nothing comes back from outside of them."""
+        below = self._graph.below(self._graph.targets[layer])
+        local = all(rule_for(step, self.rules) in LOCAL for step in below)
+        if len(inputs) > 1 or not local or not len(inputs[0]):
+            return None
+        height, width = inputs[0].shape[1:3]
+        if (layer, height, width) not in self._laid:
+            laid = lay_windows(self._graph, layer, (height, width))
+            self._laid[layer, height, width] = laid
+        return self._laid[layer, height, width]
 
     def require(self, layer: str) -> tuple[int | None, ...]:
         """Make sure that a layer can be reconstructed from, before any image is spent on it.
@@ -218,7 +248,10 @@ class Deconvnet:
             DataError: where an activation is not finite; it names the first layer that made one.
         """
         self._target(layer)
-        traced, broken = self._compiled.trace(self._inputs(images), layer)
+        return self._traced(self._inputs(images), layer)
+
+    def _traced(self, inputs: tuple[tf.Tensor, ...], layer: str) -> Trace:
+        traced, broken = self._compiled.trace(inputs, layer)
         if broken is not None:
             raise DataError(
                 f"Layer {broken.path!r} gives values that are not finite (NaN or infinite) "

@@ -215,6 +215,18 @@ METHODS: dict[str, Rules] = {
 }
 
 
+LOCAL = (
+    adjoint,
+    transposed_convolution,
+    unpooling,
+    to_the_largest,
+    rectify,
+    rectify_and_mask,
+    pass_on,
+)
+"""Rules by which nothing comes back to where nothing was sent."""
+
+
 def rule_for(step: Step, rules: Rules) -> Rule:
     """Look up the rule of a step.
 
