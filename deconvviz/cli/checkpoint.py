@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from deconvviz.data import Preprocess
     from deconvviz.deconv.deconvnet import Deconvnet
 
+_LARGEST = 4096
 _SCALE_THEMSELVES = ("Rescaling", "Normalization")
 
 
@@ -44,20 +45,26 @@ def look_at(ckpt: Path) -> ModelFile:
     return inspect_file(model_file(ckpt))
 
 
+def run_of(ckpt: Path) -> Path | None:
+    """Give the folder of the run that a run's folder, or a file in its checkpoints/, belongs to."""
+    folders = (ckpt, ckpt.parent.parent)
+    return next((folder for folder in folders if (folder / "config.toml").is_file()), None)
+
+
 def checkpoint(ckpt: Path, file: ModelFile, logdir: Path) -> Checkpoint:
     """Find out whose file it is."""
     from deconvviz.training.rundir import RunDirectory
     from deconvviz.training.state import saved_step
 
-    for folder in (ckpt, ckpt.parent.parent):  # a run, or a file in a run's checkpoints/
-        if (folder / "config.toml").is_file():
-            run = RunDirectory.open(folder)
-            config = run.config()
-            # The saved state is the last checkpoint's; nothing says when the best one was saved.
-            last = ckpt == folder or ckpt.name == run.last.name
-            step = saved_step(run.state) if last else None
-            return Checkpoint(file, folder, config.data, config.train.seed, step)
-    return Checkpoint(file, logdir / ckpt.stem)
+    folder = run_of(ckpt)
+    if folder is None:
+        return Checkpoint(file, logdir / ckpt.stem)
+    run = RunDirectory.open(folder)
+    config = run.config()
+    # The saved state is the last checkpoint's; nothing says when the best one was saved.
+    last = ckpt == folder or ckpt.name == run.last.name
+    step = saved_step(run.state) if last else None
+    return Checkpoint(file, folder, config.data, config.train.seed, step)
 
 
 def preprocess(checkpoint: Checkpoint, name: str | None, net: "Deconvnet") -> "Preprocess":
@@ -104,6 +111,11 @@ def input_shape(
         raise ConfigError(
             f"--size got {size[0]}x{size[1]}, but the network takes {height or 'any'} pixels down "
             f"and {width or 'any'} across. Leave --size out, or give that."
+        )
+    if size is not None and max(size) > _LARGEST:
+        raise ConfigError(
+            f"--size got {size[0]}x{size[1]}; at most {_LARGEST} pixels a side are taken, since "
+            "all activations of an image lie in memory together."
         )
     if size is None and (height is None or width is None):
         raise ConfigError("The network takes images of any size: choose one with --size, as 224.")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Fit = Literal["resize", "crop"]
 Shape = tuple[int, int, int]
+NO_IMAGES = "Say which images to show: --dataset cifar10 or photos, or --images PATH…."
 
 
 def own_images(files: tuple[Path, ...], shape: Shape, fit: Fit) -> "Pictured":
@@ -57,9 +58,7 @@ def _config(
     if own is not None and name in (None, own.name):
         return own.model_copy(update={"dir": data_dir or own.dir})
     if name is None:
-        raise ConfigError(
-            "Say which images to show: --dataset cifar10 or photos, or --images PATH…."
-        )
+        raise ConfigError(NO_IMAGES)
     if name == "folder" and data_dir is None:
         raise ConfigError("--dataset folder needs --data-dir, the directory of class directories.")
     size = own.size if own else side

@@ -1,21 +1,25 @@
 """`deconvviz reconstruct`: a trained network and images to rows of reconstructions."""
 
 import hashlib
+import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.console import Console
 
 from deconvviz.cli import options
 from deconvviz.cli.checkpoint import checkpoint as find_out
-from deconvviz.cli.checkpoint import input_shape, look_at
+from deconvviz.cli.checkpoint import input_shape, look_at, run_of
 from deconvviz.cli.checkpoint import preprocess as way_in
-from deconvviz.cli.pictures import Fit, data_set, load, own_images
+from deconvviz.cli.pictures import NO_IMAGES, Fit, data_set, load, own_images
 from deconvviz.cli.quiet import import_tensorflow
 from deconvviz.cli.tensorboard import EVERY_STEP
 from deconvviz.data.scalings import parse_scaling
+from deconvviz.errors import ConfigError
 
 if TYPE_CHECKING:
     from deconvviz.data import Preprocess
@@ -126,6 +130,8 @@ def reconstruct(
     if preprocess is not None:
         parse_scaling(preprocess)
     file = look_at(ckpt)
+    if not (image or dataset or run_of(ckpt)):
+        raise ConfigError(NO_IMAGES)
     import_tensorflow(verbose)
     from deconvviz.deconv.deconvnet import Deconvnet
     from deconvviz.drawings.rows import ON_THE_PAGE, max_pools, write_rows
@@ -133,7 +139,7 @@ def reconstruct(
 
     checkpoint = find_out(ckpt, file, logdir)
     net = Deconvnet(load_model(ckpt), rules=rules, nonlinear=nonlinear)
-    layers = layers or max_pools(net)
+    layers = tuple(dict.fromkeys(layers)) or max_pools(net)
     for layer in layers:
         net.require(layer)
     scaling = way_in(checkpoint, preprocess, net)
@@ -153,7 +159,14 @@ def reconstruct(
         "features": list(features),
         "at": at,
     }
-    asked = _Asked(layers, rules, features, at)
+    own = checkpoint.data is not None and preprocess is None
+    settings = (
+        "" if own else re.sub(r"[^\w.]+", "_", scaling.name),
+        f"{size[0]}x{size[1]}" if size else "",
+        "crop" if fit == "crop" else "",
+        "nonlinear" if nonlinear == "gradient" else "",
+    )
+    asked = _Asked(layers, rules, features, at, settings)
     for layer in layers if at else ():
         if not net.depends_on_image(layer):
             click.echo(
@@ -161,7 +174,9 @@ def reconstruct(
                 "unit is the same for every image, but for its strength.",
                 err=True,
             )
-    for drawing in _drawings(net, pictured, scaling, asked):
+    with Console(stderr=True).status(f"reconstructing {len(pictured.images)} images"):
+        drawings = list(_drawings(net, pictured, scaling, asked))
+    for drawing in drawings:
         folder = checkpoint.folder / "reconstructions" / _name(pictured, asked, drawing.layers)
         page = write_rows(
             folder, drawing.rows, drawing.pictured, checkpoint.step, record, drawing.details
@@ -170,7 +185,8 @@ def reconstruct(
             f"{len(drawing.pictured.labels)} rows, {' | '.join(drawing.rows.names)}: {folder}\n"
             f"On one page, the first {ON_THE_PAGE} at most: {page}"
         )
-    click.echo(f"In TensorBoard: tensorboard --logdir {checkpoint.folder.parent} {EVERY_STEP}")
+    logs = shlex.quote(str(checkpoint.folder.parent))
+    click.echo(f"In TensorBoard: tensorboard --logdir {logs} {EVERY_STEP}")
 
 
 @dataclass(frozen=True)
@@ -181,6 +197,7 @@ class _Asked:
     rules: str
     features: tuple[int, ...]
     at: str | tuple[int, int] | None
+    settings: tuple[str, ...]  # those that a folder's name has to tell apart
 
 
 @dataclass(frozen=True)
@@ -211,7 +228,9 @@ def _drawings(
         rows, units = reconstruct_units(
             net, images, scaling, layer, asked.rules, features, asked.at
         )
-        labels = tuple(f"{label}-{feature}" for label in pictured.labels for feature in features)
+        labels = tuple(
+            f"{label}-feature{feature}" for label in pictured.labels for feature in features
+        )
         details = [unit.record() for unit in units]
         yield _Drawing((layer,), rows, replace(pictured, labels=labels), details)
 
@@ -224,5 +243,5 @@ def _name(pictured: "Pictured", asked: _Asked, layers: tuple[str, ...]) -> str:
     unit = [f"feature{'+'.join(map(str, asked.features))[:40]}"] if asked.features else []
     if asked.at:
         unit.append(asked.at if isinstance(asked.at, str) else "y{}x{}".format(*asked.at))
-    parts = (pictured.source, pictured.split, asked.rules, chosen, *unit)
+    parts = (pictured.source, pictured.split, asked.rules, chosen, *unit, *asked.settings)
     return "-".join(part for part in parts if part)

@@ -44,6 +44,8 @@ def read_images(
         DataError: naming the first file that is missing, no picture, broken, too large, or too
             small to be cut.
     """
+    if isinstance(paths, str | Path):
+        paths = [paths]
     if not paths:
         raise DataError("No image was given; give the paths of one or more image files.")
     target = Target(size, grey, fit)

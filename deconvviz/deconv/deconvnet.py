@@ -13,6 +13,7 @@ from deconvviz.deconv.arguments import (
     checked_features,
     checked_places,
     checked_start,
+    no_such_layer,
     require_numbers,
     require_shapes,
 )
@@ -54,10 +55,15 @@ class Deconvnet:
     def __init__(
         self, model: keras.Model, rules: str | Rules = "deconvnet", nonlinear: str = "refuse"
     ) -> None:
-        if not isinstance(rules, Mapping) and rules not in METHODS:
+        if not isinstance(rules, Mapping) and str(rules) not in METHODS:
             raise DeconvvizError(
                 f"There are no rules called {rules!r}. Allowed are {', '.join(METHODS)}, or a "
                 "table from layer class to rule."
+            )
+        if isinstance(rules, Mapping) and not all(map(callable, (*rules, *rules.values()))):
+            raise DeconvvizError(
+                "A table of rules maps layer classes, or functions, to rules, as {**DECONVNET, "
+                f"MyLayer: adjoint}} does; received {dict(rules)!r:.300}."
             )
         if nonlinear not in ("refuse", "gradient"):
             raise DeconvvizError(
@@ -75,7 +81,7 @@ class Deconvnet:
     @property
     def layers(self) -> tuple[LayerInfo, ...]:
         """Every layer of the model, nested ones too, in the order in which they run."""
-        return survey(self._graph, self.rules)
+        return survey(self._graph, self.rules, self._chosen)
 
     def reconstruct(
         self,
@@ -88,7 +94,8 @@ class Deconvnet:
         """Run activations of a layer back to pixels.
 
         Args:
-            images: `[n, H, W, C]` in network-input space; a tuple for a model of several inputs.
+            images: `[n, H, W, C]` in network-input space; for a model of several inputs a tuple or
+                a list of arrays, in the order of `model.inputs`.
             layer: a layer's name, or its path through nested models, "block/conv1". The way back
                 starts at its output, after its fused activation.
             feature: what is fed in: None the whole layer, an int that feature map, an int array
@@ -127,7 +134,8 @@ class Deconvnet:
             crops = tf.constant(windows.cut(inputs[0].numpy(), corners))
             (parts,) = self._reconstruct((crops,), layer, features, units, start)
             maps = (windows.paste(parts, corners),)
-        return maps if isinstance(images, tuple) else maps[0]
+        alone = len(inputs) == 1 and not isinstance(images, tuple)
+        return maps[0] if alone else maps
 
     def _reconstruct(
         self, inputs: tuple[tf.Tensor, ...], layer: str, features: Any, places: Any, start: str
@@ -251,7 +259,15 @@ class Deconvnet:
         return self._traced(self._inputs(images), layer)
 
     def _traced(self, inputs: tuple[tf.Tensor, ...], layer: str) -> Trace:
-        traced, broken = self._compiled.trace(inputs, layer)
+        try:
+            traced, broken = self._compiled.trace(inputs, layer)
+        except (ValueError, tf.errors.InvalidArgumentError) as error:
+            sizes = " and ".join("x".join(map(str, x.shape[1:])) for x in inputs)
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise DataError(
+                f"Images of {sizes} do not come through the network as far as layer {layer!r}; "
+                f"they may be too small for it. TensorFlow says: {reason.rstrip('.')}."
+            ) from error
         if broken is not None:
             raise DataError(
                 f"Layer {broken.path!r} gives values that are not finite (NaN or infinite) "
@@ -308,13 +324,14 @@ class Deconvnet:
 
     def _target(self, layer: str) -> tuple[int | None, ...]:
         if layer not in self._graph.targets:
-            raise DeconvvizError(
-                f"The model has no layer {layer!r}. It has {', '.join(self._graph.targets)}."
-            )
+            raise no_such_layer(layer, tuple(self._graph.targets))
         return self._graph.shapes[self._graph.targets[layer]]
 
-    def _inputs(self, images: Images | tuple[Images, ...]) -> tuple[tf.Tensor, ...]:
-        given = images if isinstance(images, tuple) else (images,)
+    def _inputs(self, images: Any) -> tuple[tf.Tensor, ...]:
+        several = isinstance(images, tuple) or (
+            isinstance(images, list) and len(self._graph.inputs) > 1
+        )
+        given = tuple(images) if several else (images,)
         require_numbers(given)
         require_shapes(given, [self._graph.shapes[slot] for slot in self._graph.inputs])
         return tuple(tf.convert_to_tensor(np.asarray(x, np.float32)) for x in given)

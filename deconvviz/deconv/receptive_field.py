@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from deconvviz.deconv.arguments import no_such_layer
 from deconvviz.deconv.descent import Descent, Integers, Mask
 from deconvviz.deconv.graph import Graph
 from deconvviz.deconv.windows import Size
@@ -142,9 +143,7 @@ def _descent(graph: Graph, image_size: Size | None, image: int) -> Descent:
 
 def _target(graph: Graph, layer: str) -> int:
     if layer not in graph.targets:
-        raise DeconvvizError(
-            f"The model has no layer {layer!r}. It has {', '.join(graph.targets)}."
-        )
+        raise no_such_layer(layer, tuple(graph.targets))
     return graph.targets[layer]
 
 

@@ -245,7 +245,8 @@ def _no_rule(step: Step, rules: Rules) -> str:
     return (
         f"These rules do not say how to reverse layer {step.path!r}, {describe(step)}. They know "
         f"{', '.join(known)}, the Random layers, relu, relu6, and what arithmetic and reshaping "
-        "leave in a graph. Reconstruct a layer below it, use "
-        'rules="gradient", take the gradient for such layers alone with nonlinear="gradient", or '
-        "give it a rule of your own, such as {**DECONVNET, TheLayer: adjoint}."
+        "leave in a graph. Reconstruct a layer below it, take the gradient for such layers alone "
+        '(nonlinear="gradient", --nonlinear gradient) or for all (rules="gradient", --rules '
+        "gradient), or in Python give it a rule of your own, such as "
+        "{**DECONVNET, TheLayer: adjoint}."
     )

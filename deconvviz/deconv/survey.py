@@ -28,7 +28,7 @@ class LayerInfo:
         output_shape: without the batch; None where a size is open.
         receptive_field: what a unit sees of the first input; None where it sees all of it, or may.
         rule: the name of the rule that reverses it, or None.
-        reason: where there is no rule, why.
+        reason: why there is no rule, also where the gradient stands in for one.
         parameters: how many weights it has; a layer that is used again has the same ones.
     """
 
@@ -41,14 +41,20 @@ class LayerInfo:
     parameters: int
 
 
-def survey(graph: Graph, rules: Rules) -> tuple[LayerInfo, ...]:
-    """Describe every layer, nested ones too, in the order in which they run."""
+def survey(graph: Graph, rules: Rules, chosen: Rules) -> tuple[LayerInfo, ...]:
+    """Describe every layer, nested ones too, in the order in which they run.
+
+    Args:
+        graph: the flattened model.
+        rules: by which layers are reversed.
+        chosen: those of them that were chosen; the others only stand in.
+    """
     steps: dict[str, list[Step]] = {}
     for step in graph.steps:
         steps.setdefault(step.path, []).append(step)
     fields = receptive_fields(graph)
     return tuple(
-        _info(graph, path, parts, rules, fields[path])
+        _info(graph, path, parts, (rules, chosen), fields[path])
         for parts in steps.values()
         for path in parts[0].output_paths
     )
@@ -87,17 +93,24 @@ def _depends(step: Step, rules: Rules) -> bool:
 
 
 def _info(
-    graph: Graph, path: str, parts: list[Step], rules: Rules, field: ReceptiveField | None
+    graph: Graph,
+    path: str,
+    parts: list[Step],
+    tables: tuple[Rules, Rules],
+    field: ReceptiveField | None,
 ) -> LayerInfo:
     """Describe a layer, and with it the fused activation that follows: both need a rule."""
     operation: Any = parts[0].operation
-    without = [describe(step) for step in parts if look_up(step, rules) is None]
+    rules, chosen = tables
+    reversible = all(look_up(step, rules) for step in parts)
+    without = [describe(step) for step in parts if look_up(step, chosen) is None]
+    instead = "; its gradient is taken" if reversible else ""
     return LayerInfo(
         path=path,
         kind=type(operation).__name__,
         output_shape=graph.shapes[graph.targets[path]],
         receptive_field=field,
-        rule=None if without else ", ".join(rule_for(step, rules).__name__ for step in parts),
-        reason=f"no rule for {without[0]}" if without else None,
+        rule=", ".join(rule_for(step, rules).__name__ for step in parts) if reversible else None,
+        reason=f"no rule for {without[0]}{instead}" if without else None,
         parameters=operation.count_params() if isinstance(operation, keras.layers.Layer) else 0,
     )

@@ -184,8 +184,6 @@ _LAYERS: dict[Any, Measure] = {
 
 def _measure(step: Step) -> Measure | None:
     operation: Any = step.operation
-    if any(value is True for value in step.arguments):
-        return None  # training=True: batch statistics, random shifts
     if not isinstance(operation, layers.Layer):
         return _point if leaves_units_in_place(operation) else None
     kind = next((kind for kind in type(operation).__mro__ if kind in _LAYERS), None)

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import track
 
 from deconvviz.data import Preprocess
+from deconvviz.deconv.arguments import some_of
 from deconvviz.deconv.deconvnet import Deconvnet
 from deconvviz.errors import DeconvvizError
 from deconvviz.render.compose import WHOLE_LAYER, Rows, classic_rows, deconvnet_rows
@@ -88,7 +89,7 @@ def max_pools(net: Deconvnet) -> tuple[str, ...]:
     if not pools:
         raise DeconvvizError(
             "The network has no max pool to start from by itself. Choose a layer, one of "
-            f"{', '.join(layer.path for layer in net.layers)}."
+            f"{some_of([layer.path for layer in net.layers])}."
         )
     return pools
 
@@ -113,7 +114,7 @@ def write_rows(
     """Write rows as one PNG each, as one page, and for TensorBoard under `source/<data set>`.
 
     Args:
-        folder: everything goes there; pictures of the same names are replaced.
+        folder: everything goes there, in place of what an earlier call wrote.
         rows: from `reconstruct_rows`.
         pictured: the images that they were made from.
         step: the network's training step; None where nobody knows it (TensorBoard then shows 0).
@@ -127,6 +128,7 @@ def write_rows(
         DeconvvizError: where the folder cannot be written.
     """
     old_events = list(folder.glob("events.out.tfevents.*"))
+    old_rows = {path for kind in ("png", "json") for path in folder.glob(f"[0-9]*-*.{kind}")}
     headings, own = rows.names, details or [{}] * len(pictured.labels)
     screen = Console(stderr=True)
     for index, label in track(
@@ -136,8 +138,10 @@ def write_rows(
         transient=True,
         disable=not screen.is_terminal,
     ):
+        path = folder / f"{index:04d}-{label}.png"
+        old_rows -= {path, path.with_suffix(".json")}
         write_picture(
-            folder / f"{index:04d}-{label}.png",
+            path,
             rows.pixels[index],
             rows.caption(index),
             {**record, "label": label, "step": step, **own[index], **rows.record(index)},
@@ -160,7 +164,7 @@ def write_rows(
     )
     with EventLog(folder) as log:
         log.images(f"source/{pictured.source}", rows.pixels, step or 0, rows.caption())
-    _remove(old_events)
+    _remove([*old_events, *old_rows])
     return page
 
 
@@ -170,6 +174,6 @@ def _remove(files: Sequence[Path]) -> None:
             file.unlink()
     except OSError as error:
         raise DeconvvizError(
-            f"An older event file, {error.filename}, could not be removed: {error.strerror}. "
-            "TensorBoard shows its rows beside the new ones until it is."
+            f"A file of an earlier call, {error.filename}, could not be removed: {error.strerror}. "
+            "Its rows stand beside the new ones until it is."
         ) from None

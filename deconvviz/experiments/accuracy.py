@@ -51,10 +51,17 @@ def accuracies(
         )
     answer = tf.function(lambda x: model(x, training=False), autograph=False, reduce_retracing=True)
     for way in ways:
-        right = sum(
-            _right(answer, way(split.images[first : first + _BATCH]), split.labels[first:])
-            for first in range(0, len(split.images), _BATCH)
-        )
+        try:
+            right = sum(
+                _right(answer, way(split.images[first : first + _BATCH]), split.labels[first:])
+                for first in range(0, len(split.images), _BATCH)
+            )
+        except (ValueError, tf.errors.InvalidArgumentError) as error:
+            height, width = split.images.shape[1:3]
+            raise DataError(
+                f"Images of {height}x{width} do not come through the network; they may be too "
+                "small for it. Choose a larger --size."
+            ) from error
         yield way, right / len(split.images)
 
 

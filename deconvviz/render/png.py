@@ -199,6 +199,8 @@ def _wrap(text: str, width: int) -> list[str]:
 def _shorten(text: str, font: Font, width: float) -> str:
     if font.getlength(text) <= width:
         return text
-    while text and font.getlength(text + "...") > width:
-        text = text[:-1]
-    return text + "..."
+    # The middle goes: names begin with what they share and end with what tells them apart.
+    head, tail = text[: len(text) // 3], text[len(text) // 3 :]
+    while tail and font.getlength(f"{head}...{tail}") > width:
+        head, tail = head[:-1], tail[1:]
+    return f"{head}...{tail}"

@@ -118,12 +118,8 @@ def test_a_file_that_belongs_to_no_run_gets_a_folder_of_its_own(
         "--images", next(pictures.rglob("*.png")),
     )  # fmt: skip
     assert ended.code == 0, ended.err
-    assert (
-        len(
-            written(tmp_path / "logs" / "mine" / "reconstructions" / "images-deconvnet-pool1+pool2")
-        )
-        == 1
-    )
+    folder = tmp_path / "logs" / "mine" / "reconstructions"
+    assert len(written(folder / "images-deconvnet-pool1+pool2-standardize")) == 1
 
 
 def test_reconstructing_again_leaves_one_event_file(call: Any, trained: Path) -> None:
@@ -154,3 +150,22 @@ def test_the_page_speaks_of_the_rows_that_it_shows(
     each = [json.loads(png.with_suffix(".json").read_text()) for png in written(folder)]
     assert len(each) == 18
     assert page["scales"]["pool2"] == [one["scales"]["pool2"] for one in each[:16]]
+
+
+def test_a_later_call_leaves_no_rows_of_an_earlier_one(call: Any, trained: Path) -> None:
+    folder = trained / "reconstructions" / "folder-test-deconvnet-conv2"
+    for limit in (3, 1):
+        assert (
+            call("reconstruct", "--ckpt", trained, "--limit", limit, "--layer", "conv2").code == 0
+        )
+        assert len(written(folder)) == limit
+        assert len(list(folder.glob("*.json"))) == limit + 1
+
+
+def test_other_settings_go_to_other_folders(call: Any, trained: Path) -> None:
+    asked = ("reconstruct", "--ckpt", trained, "--limit", 1, "--layer", "conv2")
+    assert call(*asked, "--preprocess", "mean=127.5,std=64").code == 0
+    assert call(*asked, "--nonlinear", "gradient").code == 0
+    for settings in ("mean_127.5_std_64", "nonlinear"):
+        name = f"folder-test-deconvnet-conv2-{settings}"
+        assert len(written(trained / "reconstructions" / name)) == 1

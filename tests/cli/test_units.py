@@ -192,3 +192,41 @@ def test_a_strangers_file_wants_to_be_told_its_scaling(
         assert words in ended.err
     ended = call(*asked, "--logdir", tmp_path, "--preprocess", "mean=127.5,std=64")
     assert ended.code == 0, ended.err
+
+
+def test_images_too_small_or_too_large_for_a_network_are_refused(
+    call: Any, pictures: Path, tmp_path: Path
+) -> None:
+    import keras
+
+    images = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(2, 3, name="conv")(images)
+    keras.Model(images, keras.layers.MaxPooling2D(name="pool")(x)).save(tmp_path / "open.keras")
+    image = next(pictures.rglob("*.png"))
+    asked = ("reconstruct", "--ckpt", tmp_path / "open.keras", "--preprocess", "raw")
+    for size, words in (("2", "too small"), ("100000", "at most 4096")):
+        ended = call(*asked, "--logdir", tmp_path, "--images", image, "--size", size)
+        assert ended.code == 1
+        assert words in ended.err
+
+
+def test_a_layer_is_found_by_those_that_sound_alike(call: Any, trained: Path) -> None:
+    ended = call("reconstruct", "--ckpt", trained, "--limit", 1, "--layer", "block/pool2")
+    assert ended.code == 1
+    assert "Did you mean pool2" in ended.err
+
+
+def test_what_needs_no_network_is_refused_before_tensorflow_loads(
+    call: Any, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from deconvviz.cli import reconstruct
+
+    def loaded(verbose: bool) -> None:
+        raise AssertionError("TensorFlow was loaded")
+
+    monkeypatch.setattr(reconstruct, "import_tensorflow", loaded)
+    file = tmp_path / "mine.keras"
+    file.write_bytes((trained / "checkpoints" / "last.keras").read_bytes())
+    ended = call("reconstruct", "--ckpt", file)
+    assert ended.code == 1
+    assert "--images" in ended.err

@@ -550,8 +550,6 @@ WHOLE: dict[str, Callable[[Any], Any]] = {
     "layer normalization over space": layers.LayerNormalization(axis=(1, 2, 3)),
     "softmax over space": layers.Softmax(axis=1),
     "unit normalization over space": layers.UnitNormalization(axis=(1, 2)),
-    "statistics of the batch": lambda x: layers.BatchNormalization()(x, training=True),
-    "random shifts": lambda x: layers.RandomTranslation(0.5, 0.5)(x, training=True),
     "concatenated rows": lambda x: layers.Concatenate(axis=1)([x, x]),
     "columns concatenated by an op": lambda x: keras.ops.concatenate([x, x], axis=2),
     "a softmax over rows by an op": lambda x: keras.ops.softmax(x, axis=1),
@@ -676,7 +674,7 @@ def test_without_a_size_an_open_model_is_seen_at_a_multiple_of_its_strides() -> 
 
 def test_what_the_model_does_not_have_is_refused_in_words() -> None:
     graph = flatten(model_of(conv(2, 3, strides=2, name="conv"), (8, None)))
-    with pytest.raises(DeconvvizError, match=r"no layer 'cnov'\. It has conv"):
+    with pytest.raises(DeconvvizError, match=r"no layer 'cnov'\. Did you mean conv\? It has conv"):
         receptive_field(graph, "cnov")
     with pytest.raises(DeconvvizError, match="1 inputs, counted from 0; received image=1"):
         receptive_field(graph, "conv", image=1)
@@ -684,3 +682,26 @@ def test_what_the_model_does_not_have_is_refused_in_words() -> None:
         receptive_field(graph, "conv", (9, 8))
     with pytest.raises(DeconvvizError, match=r"4 units high and 6 wide.*received \(4, 0\)"):
         seen(graph, "conv", (4, 0), (8, 11))
+
+
+@pytest.mark.parametrize(
+    "augmentation",
+    [
+        layers.RandomFlip(),
+        layers.RandomRotation(0.2),
+        layers.RandomTranslation(0.5, 0.5),
+        layers.RandomZoom(0.2),
+        layers.RandomContrast(0.2),
+        layers.RandAugment((0, 1)),
+        layers.Dropout(0.5),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_an_augmentation_leaves_what_a_unit_sees_alone(augmentation: Any) -> None:
+    """At inference it is the identity, also where the model calls it with training=True."""
+    images = keras.Input((32, 32, 3))
+    x = augmentation(images, training=True)
+    model = keras.Model(images, layers.Conv2D(2, 3, padding="same", name="conv")(x))
+    field = receptive_field(flatten(model), "conv")
+    assert field is not None
+    assert (field.size, field.stride, field.offset) == ((3, 3), (1, 1), (-1, -1))
