@@ -4,7 +4,7 @@ import hashlib
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,35 +149,19 @@ def reconstruct(
         if image
         else data_set(load(checkpoint, dataset, data_dir, max(shape[:2])), split, limit, shape, fit)
     )
+    own = checkpoint.data is not None and preprocess is None
+    asked = _Asked(layers, features, at, rules, nonlinear, scaling.name, own, fit, size)
     record = {
         "checkpoint": str(ckpt),
         "sha256": file.sha256,
-        "layers": list(layers),
-        "rules": rules,
+        **asdict(asked),
         "approximated": {layer: list(net.approximated(layer)) for layer in layers},
-        "preprocess": scaling.name,
-        "features": list(features),
-        "at": at,
     }
-    own = checkpoint.data is not None and preprocess is None
-    settings = (
-        "" if own else re.sub(r"[^\w.]+", "_", scaling.name),
-        f"{size[0]}x{size[1]}" if size else "",
-        "crop" if fit == "crop" else "",
-        "nonlinear" if nonlinear == "gradient" else "",
-    )
-    asked = _Asked(layers, rules, features, at, settings)
-    for layer in layers if at else ():
-        if not net.depends_on_image(layer):
-            click.echo(
-                f"Note: there is no max pool below {layer}, so by these rules the picture of one "
-                "unit is the same for every image, but for its strength.",
-                err=True,
-            )
+    _note_sameness(net, asked)
     with Console(stderr=True).status(f"reconstructing {len(pictured.images)} images"):
         drawings = list(_drawings(net, pictured, scaling, asked))
     for drawing in drawings:
-        folder = checkpoint.folder / "reconstructions" / _name(pictured, asked, drawing.layers)
+        folder = checkpoint.folder / "reconstructions" / asked.folder(pictured, drawing.layers)
         page = write_rows(
             folder, drawing.rows, drawing.pictured, checkpoint.step, record, drawing.details
         )
@@ -194,10 +178,34 @@ class _Asked:
     """What is to be drawn, and how."""
 
     layers: tuple[str, ...]
-    rules: str
     features: tuple[int, ...]
     at: str | tuple[int, int] | None
-    settings: tuple[str, ...]  # those that a folder's name has to tell apart
+    rules: str
+    nonlinear: str
+    preprocess: str
+    own_preprocess: bool  # the run's own, of which a folder's name need not speak
+    fit: Fit
+    size: tuple[int, int] | None
+
+    def folder(self, pictured: "Pictured", layers: tuple[str, ...]) -> str:
+        """Name a folder by all that makes its pictures differ from another call's."""
+        chosen = "+".join(layer.replace("/", ".") for layer in layers)
+        if len(chosen) > _LONGEST:  # a folder's name has 255 bytes at most
+            digest = hashlib.sha256(chosen.encode()).hexdigest()[:8]
+            chosen = f"{chosen[: _LONGEST - 9]}-{digest}"
+        parts = (
+            pictured.source,
+            pictured.split,
+            self.rules,
+            chosen,
+            f"feature{'+'.join(map(str, self.features))[:40]}" if self.features else "",
+            "y{}x{}".format(*self.at) if isinstance(self.at, tuple) else self.at,
+            "" if self.own_preprocess else re.sub(r"[^\w.]+", "_", self.preprocess),
+            "{}x{}".format(*self.size) if self.size else "",
+            "crop" if self.fit == "crop" else "",
+            "nonlinear" if self.nonlinear == "gradient" else "",
+        )
+        return "-".join(part for part in parts if part)
 
 
 @dataclass(frozen=True)
@@ -235,13 +243,11 @@ def _drawings(
         yield _Drawing((layer,), rows, replace(pictured, labels=labels), details)
 
 
-def _name(pictured: "Pictured", asked: _Asked, layers: tuple[str, ...]) -> str:
-    chosen = "+".join(layer.replace("/", ".") for layer in layers)
-    if len(chosen) > _LONGEST:  # a folder's name has 255 bytes at most
-        digest = hashlib.sha256(chosen.encode()).hexdigest()[:8]
-        chosen = f"{chosen[: _LONGEST - 9]}-{digest}"
-    unit = [f"feature{'+'.join(map(str, asked.features))[:40]}"] if asked.features else []
-    if asked.at:
-        unit.append(asked.at if isinstance(asked.at, str) else "y{}x{}".format(*asked.at))
-    parts = (pictured.source, pictured.split, asked.rules, chosen, *unit, *asked.settings)
-    return "-".join(part for part in parts if part)
+def _note_sameness(net: "Deconvnet", asked: _Asked) -> None:
+    for layer in asked.layers if asked.at else ():
+        if not net.depends_on_image(layer):
+            click.echo(
+                f"Note: there is no max pool below {layer}, so by these rules the picture of one "
+                "unit is the same for every image, but for its strength.",
+                err=True,
+            )
