@@ -16,6 +16,15 @@ Shape = tuple[int, int, int]
 NO_IMAGES = "Say which images to show: --dataset cifar10 or photos, or --images PATH…."
 
 
+def require_sound(files: tuple[Path, ...]) -> None:
+    """Refuse the first file that is no sound picture, which takes no network and no TensorFlow."""
+    from deconvviz.data.fitting import Target
+    from deconvviz.data.pictures import read_image
+
+    for file in files:
+        read_image(file, Target(1))
+
+
 def own_images(files: tuple[Path, ...], shape: Shape, fit: Fit) -> "Pictured":
     """Read a person's own pictures, fitted to a network's height, width and channels."""
     from deconvviz.data import read_images

@@ -15,7 +15,7 @@ from deconvviz.cli import options
 from deconvviz.cli.checkpoint import checkpoint as find_out
 from deconvviz.cli.checkpoint import input_shape, look_at, run_of
 from deconvviz.cli.checkpoint import preprocess as way_in
-from deconvviz.cli.pictures import NO_IMAGES, Fit, data_set, load, own_images
+from deconvviz.cli.pictures import NO_IMAGES, Fit, data_set, load, own_images, require_sound
 from deconvviz.cli.quiet import import_tensorflow
 from deconvviz.cli.tensorboard import EVERY_STEP
 from deconvviz.data.scalings import parse_scaling
@@ -132,6 +132,8 @@ def reconstruct(
     file = look_at(ckpt)
     if not (image or dataset or run_of(ckpt)):
         raise ConfigError(NO_IMAGES)
+    files = (image, *more_images) if image else ()
+    require_sound(files)
     import_tensorflow(verbose)
     from deconvviz.deconv.deconvnet import Deconvnet
     from deconvviz.drawings.rows import ON_THE_PAGE, max_pools, write_rows
@@ -145,8 +147,8 @@ def reconstruct(
     scaling = way_in(checkpoint, preprocess, net)
     shape = input_shape(checkpoint, net, size)
     pictured = (
-        own_images((image, *more_images), shape, fit)
-        if image
+        own_images(files, shape, fit)
+        if files
         else data_set(load(checkpoint, dataset, data_dir, max(shape[:2])), split, limit, shape, fit)
     )
     own = checkpoint.data is not None and preprocess is None

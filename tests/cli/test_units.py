@@ -230,3 +230,8 @@ def test_what_needs_no_network_is_refused_before_tensorflow_loads(
     ended = call("reconstruct", "--ckpt", file)
     assert ended.code == 1
     assert "--images" in ended.err
+    (tmp_path / "text.png").write_text("no picture")
+    for image in ("text.png", "missing.png"):
+        ended = call("reconstruct", "--ckpt", file, "--images", tmp_path / image)
+        assert ended.code == 1
+        assert image in ended.err
