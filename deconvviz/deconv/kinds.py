@@ -131,8 +131,8 @@ def _function(operation: Any) -> Any:
 
 
 def _looks_like_relu(operation: Any) -> bool:
-    parts = ("negative_slope", "threshold", "max_value")
-    return type(operation).__name__ == "ReLU" and all(hasattr(operation, part) for part in parts)
+    # Keras has two: the layer, and the operation, not public, that `keras.activations.relu` leaves.
+    return type(operation).__name__ == "ReLU" and type(operation).__module__.startswith("keras.")
 
 
 def _rectifies(relu: Any) -> bool:

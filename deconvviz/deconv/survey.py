@@ -72,7 +72,8 @@ def depends_on_image(graph: Graph, layer: str, rules: Rules) -> bool:
     """Tell whether the way back from a layer is another for another image.
 
     It is where switches, the forward pass's signs or a derivative decide it. Convolutions, and
-    ReLUs by Zeiler & Fergus's rule, go back the same way whatever the image was.
+    ReLUs by Zeiler & Fergus's rule, go back the same way whatever the image was. The classic rules
+    add a part that does not grow with the unit's value, so that with it the picture changes.
     """
     return any(_depends(step, rules) for step in graph.below(graph.targets[layer]))
 
@@ -81,8 +82,6 @@ _THE_SAME_FOR_ALL = (
     known.pass_on,
     known.rectify,
     known.transposed_convolution,
-    known.subtract_bias_then_transpose,
-    known.subtract_offset_then_adjoint,
 )
 
 

@@ -91,7 +91,7 @@ def reconstruct_units(
         "first": "image patch",
         "rules": rule_words(net, [layer], rules),
         "start": _start_words(at, activation.ndim),
-        "notes": _notes(net, layer, height, width),
+        "notes": _notes(net, layer, rules, height, width),
     }
     if rules == "classic":
         seen = np.repeat(preprocess.maps(inputs), len(features), axis=0)
@@ -157,11 +157,13 @@ def _start_words(at: str | Place, rank: int) -> str:
     return f"the activation of one unit, {where}, all others 0"
 
 
-def _notes(net: Deconvnet, layer: str, height: int, width: int) -> str:
+def _notes(net: Deconvnet, layer: str, rules: str, height: int, width: int) -> str:
     notes = (
         f"Cut to what the unit can see, {height}x{width} pixels; where that reaches past the "
         "image, grey. A unit that did not fire shows nothing."
     )
+    if rules == "classic":
+        notes += " These rules subtract biases everywhere, so the map goes on beyond the cut."
     if net.depends_on_image(layer):
         return notes
     return (

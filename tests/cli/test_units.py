@@ -235,3 +235,11 @@ def test_what_needs_no_network_is_refused_before_tensorflow_loads(
         ended = call("reconstruct", "--ckpt", file, "--images", tmp_path / image)
         assert ended.code == 1
         assert image in ended.err
+
+
+def test_a_classic_units_caption_says_that_its_map_goes_on_beyond_the_cut(shown: Any) -> None:
+    unit = ("--layer", "pool1", "--feature", 3, "--at", "max")
+    for rules, goes_on in (("classic", True), ("deconvnet", False)):
+        folder = f"folder-test-{rules}-pool1-feature3-max"
+        _, record = shown(*unit, "--rules", rules, folder=folder)[0]
+        assert ("goes on beyond the cut" in record["caption"]) == goes_on
