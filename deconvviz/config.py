@@ -95,6 +95,19 @@ class PicturesConfig(_Section):
         return self
 
 
+class EvolutionConfig(_Section):
+    """The networks that a run keeps on its way, and what is drawn of each while it trains."""
+
+    # None: Zeiler & Fergus's epochs 1, 2, 5, 10, 20, 30, 40 and 64, as shares of train.steps.
+    steps: tuple[Positive, ...] | None = None
+    layers: tuple[str, ...] = ()  # drawn at each of these steps; none are kept for later only
+    features: tuple[Annotated[int, Field(ge=0)], ...] = tuple(range(8))
+    images: Positive = 10_000  # of the training images, spread evenly over them
+
+
+_PAPERS_EPOCHS = (1, 2, 5, 10, 20, 30, 40, 64)
+
+
 class RunConfig(_Section):
     """All that decides a training run."""
 
@@ -102,6 +115,27 @@ class RunConfig(_Section):
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     pictures: PicturesConfig = PicturesConfig()
+    evolution: EvolutionConfig = EvolutionConfig()
+
+    @model_validator(mode="after")
+    def _kept_within_the_run(self) -> "RunConfig":
+        last = max(self.evolution.steps or (1,))
+        if last > self.train.steps:
+            raise ValueError(
+                f"evolution.steps goes up to {last}, but train.steps ends at {self.train.steps}"
+            )
+        return self
+
+    @property
+    def kept_steps(self) -> tuple[int, ...]:
+        """The steps whose network stays in the run's folder, in rising order.
+
+        Source: Zeiler & Fergus 2013, Figure 4, for where they lie in a run that names none.
+        """
+        if self.evolution.steps is not None:
+            return tuple(sorted(set(self.evolution.steps)))
+        shares = (epoch / _PAPERS_EPOCHS[-1] for epoch in _PAPERS_EPOCHS)
+        return tuple(sorted({max(1, round(share * self.train.steps)) for share in shares}))
 
 
 def load_config(path: Path | None = None, overrides: Iterable[str] = ()) -> RunConfig:
@@ -174,7 +208,7 @@ def _explain(error: ValidationError, source: str) -> str:
             lines.append(
                 f"  {where}: {what}, received {problem['input']!r}"
                 if problem["type"] != "value_error"
-                else f"  {where}: {what}"
+                else f"  {where + ': ' if where else ''}{what}"
             )
     return f"The configuration ({source}) cannot be used:\n" + "\n".join(lines)
 

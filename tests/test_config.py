@@ -43,3 +43,19 @@ def test_a_section_that_is_a_value_is_refused(tmp_path: Path) -> None:
         load_config(file)
     with pytest.raises(ConfigError, match="train is a value"):
         load_config(file, ["train.steps=1"])
+
+
+def test_a_run_keeps_the_papers_epochs_as_shares_of_its_steps_unless_it_names_others() -> None:
+    # 64 epochs of 100 steps: the epochs themselves.
+    papers = (100, 200, 500, 1000, 2000, 3000, 4000, 6400)
+    assert load_config(overrides=["train.steps=6400"]).kept_steps == papers
+    assert load_config(overrides=["train.steps=1"]).kept_steps == (1,)
+    assert load_config(overrides=["evolution.steps=[30, 7, 30]"]).kept_steps == (7, 30)
+    assert load_config(overrides=["evolution.steps=[]"]).kept_steps == ()
+
+
+def test_a_step_to_keep_beyond_the_runs_end_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"evolution.steps goes up to 21, .* ends at 20"):
+        load_config(overrides=["train.steps=20", "evolution.steps=[1, 21]"])
+    with pytest.raises(ConfigError, match=r"evolution.steps.0.*greater than or equal to 1"):
+        load_config(overrides=["evolution.steps=[0]"])

@@ -1,8 +1,9 @@
 """A run's folder: everything that a run writes lies in `logs/<run>/`, and nowhere else.
 
 config.toml       the resolved configuration       checkpoints/      last.keras, best.keras,
-run.json          versions, threads, data                            state.npz to go on from
-metrics.csv       one row a report                 events.out.*      for TensorBoard
+run.json          versions, threads, data                            state.npz to go on from,
+metrics.csv       one row a report                                   step-*.keras, kept on the way
+events.out.*      for TensorBoard
 reconstructions/  pictures made afterwards
 """
 
@@ -100,6 +101,16 @@ class RunDirectory:
     def state(self) -> Path:
         """All that resuming needs, in one file."""
         return self.path / "checkpoints" / "state.npz"
+
+    def kept_at(self, step: int) -> Path:
+        """The network as it was at one step, kept to look back on."""
+        return self.path / "checkpoints" / f"step-{step:08d}.keras"
+
+    def kept(self) -> dict[int, Path]:
+        """Every network that was kept, by its step, in rising order."""
+        found = (self.path / "checkpoints").glob("step-*.keras")
+        steps = {path.stem.removeprefix("step-"): path for path in sorted(found)}
+        return {int(step): path for step, path in steps.items() if step.isdecimal()}
 
     def config(self) -> RunConfig:
         """Read the resolved configuration back."""

@@ -29,6 +29,7 @@ from deconvviz.data import (
 from deconvviz.errors import CheckpointError, DataError, DeconvvizError
 from deconvviz.models.classic import classic_network
 from deconvviz.render.tensorboard import EventLog
+from deconvviz.training.evolution import EvolutionPictures
 from deconvviz.training.loop import make_accuracy, make_optimizer, make_train_step
 from deconvviz.training.pictures import Pictures
 from deconvviz.training.rundir import Report, RunDirectory, environment
@@ -72,7 +73,8 @@ class Trainer:
 
     Raises:
         DataError: for images that do not fit the configuration.
-        DeconvvizError: for a layer of `config.pictures` that the network lacks.
+        DeconvvizError: for a layer of `config.pictures` or `config.evolution`, or a feature map
+            of the latter, that the network lacks.
     """
 
     def __init__(self, config: RunConfig, dataset: Dataset) -> None:
@@ -86,6 +88,7 @@ class Trainer:
         self.accuracy = make_accuracy(self.model)
         self.batches(0)  # refuses a batch larger than the data before a run's folder is made
         self.pictures = Pictures(self.model, dataset, self.preprocess, config.pictures)
+        self.evolution = EvolutionPictures(self.model, dataset, self.preprocess, config.evolution)
 
     def fit(self, run: RunDirectory, listener: Listener) -> Outcome:
         """Train to the configured step, from the run's saved state where it has one.
@@ -201,11 +204,14 @@ class _Fit:
             test_accuracy = self.trainer.test_accuracy() if evaluate else None
             self._report(Report(step, loss, accuracy, test_accuracy))
         if step == 1 or _due(step, config.pictures.every, config.train):
-            self._draw(step)
+            self._draw(self.trainer.pictures, step)
+        if step in config.kept_steps:
+            self._draw(self.trainer.evolution, step)
+            _save_model(self.trainer.model, self.run.kept_at(step))
 
-    def _draw(self, step: int) -> None:
+    def _draw(self, pictures: Pictures | EvolutionPictures, step: int) -> None:
         try:
-            self.trainer.pictures.draw(self.log, step)
+            pictures.draw(self.log, step)
         except DataError as error:  # the images are sound, so the network no longer is
             raise _diverged("an activation", step, self.trainer.config.train) from error
 

@@ -37,6 +37,7 @@ def test_everything_lies_in_the_runs_folder(trained: Path, pictures: Path) -> No
     }  # fmt: skip
     assert {path.name for path in (trained / "checkpoints").iterdir()} == {
         "last.keras", "best.keras", "state.npz",
+        *(f"step-{step:08d}.keras" for step in (1, 2, 3, 6, 9, 12, 20)),
     }  # fmt: skip
     assert [path.name for path in trained.parent.iterdir()] == [trained.name]
 

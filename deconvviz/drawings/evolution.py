@@ -1,0 +1,199 @@
+"""Feature maps over a run's steps: one row a map, one column a step (Zeiler & Fergus's Figure 4).
+
+A cell shows the image patch that made the map respond most at that step, and beside it the
+reconstruction of that one unit, both cut to the receptive field. A bar before a cell says that
+another image than at the step before holds the maximum, which is where the picture jumps.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deconvviz.data import Preprocess
+from deconvviz.experiments.evolution import Moment, jumps
+from deconvviz.render.compose import cut
+from deconvviz.render.png import write_sheet
+from deconvviz.render.scaling import Pixels, symmetric, three_channels
+from deconvviz.render.tensorboard import EventLog
+
+GREY = 128
+_JUMP = (217, 115, 13)
+_BARS = (
+    "An orange bar: the strongest unit lies in another image than at the step before, and the "
+    "picture may jump."
+)
+_CLASSIC = "These rules subtract biases everywhere, so a map goes on beyond its cut. "
+_THE_SAME_FOR_ALL = (
+    "By these rules nothing on the way back remembers the image (there is no max pool), so a "
+    "reconstruction does not depend on it, but for its strength. "
+)
+_CAVEAT = (
+    "Deconvnet and guided maps partly recover the input whatever the network decided "
+    "(Nie et al. 2018)."
+)
+
+
+def moment_cells(
+    moment: Moment, images: npt.NDArray[np.uint8], preprocess: Preprocess
+) -> tuple[Pixels, npt.NDArray[np.float64]]:
+    """Draw each map's winner as image patch | reconstruction, cut to the receptive field.
+
+    Args:
+        moment: of one layer at one step.
+        images: uint8 `[n, H, W, C]`, the training images that it was found in.
+        preprocess: as they were searched.
+
+    Returns:
+        uint8 `[m, h, 2*w+1, 3]`, and the |value| that is drawn as full black or white, `[m]`; a
+        dead map is grey throughout, its scale 0.
+    """
+    window = preprocess.window(images[moment.image])
+    maps = preprocess.maps(moment.maps)
+    height, width = _frame(moment, window.shape[1:3])
+    cells, scales = [], []
+    for index, box in enumerate(moment.boxes):
+        top, left = box.top * (height < window.shape[1]), box.left * (width < window.shape[2])
+        where = (top, left, height, width)
+        patch = three_channels(cut(window[index], *where, GREY))
+        map_pixels, scale = symmetric(cut(maps[index], *where, 0))
+        patch = np.full_like(patch, GREY) if moment.dead[index] else patch
+        between = np.full((height, 1, 3), 255, np.uint8)
+        cells.append(np.concatenate([patch, between, map_pixels], axis=1))
+        scales.append(scale)
+    return np.stack(cells), np.array(scales)
+
+
+def log_moment(
+    log: EventLog,
+    moment: Moment,
+    images: npt.NDArray[np.uint8],
+    preprocess: Preprocess,
+    source: str,
+    rules: str = "deconvnet",
+) -> None:
+    """Write a moment for TensorBoard, under `evolution/<layer>`, whose slider runs over the steps.
+
+    Args:
+        log: takes the pictures, one a map.
+        moment: of one layer at one step.
+        images: uint8 `[n, H, W, C]`, the training images that it was found in.
+        preprocess: as they were searched.
+        source: the data set's name.
+        rules: the name of the backward rules.
+    """
+    cells, _ = moment_cells(moment, images, preprocess)
+    log.images(f"evolution/{moment.layer}", cells, moment.step, describe(moment, source, rules))
+
+
+def write_evolution(
+    folder: Path,
+    moments: Sequence[Moment],
+    images: npt.NDArray[np.uint8],
+    preprocess: Preprocess,
+    source: str,
+    rules: str,
+    record: dict[str, Any],
+) -> Path:
+    """Write a layer's maps over the steps as one PNG with its JSON, and for TensorBoard.
+
+    Args:
+        folder: everything goes there, in place of what an earlier call wrote.
+        moments: of one layer and the same feature maps, in the order of their steps.
+        images: uint8 `[n, H, W, C]`, the training images that they were found in.
+        preprocess: as they were searched.
+        source: the data set's name.
+        rules: the name of the backward rules.
+        record: whatever else to keep in the JSON.
+
+    Returns:
+        The PNG's path.
+
+    Raises:
+        DeconvvizError: where the folder cannot be written.
+    """
+    old_events = list(folder.glob("events.out.tfevents.*"))
+    path, first = folder / "evolution.png", moments[0]
+    columns, steps = _columns(moments, images, preprocess)
+    write_sheet(
+        path,
+        columns,
+        f"{describe(first, source, rules)} {_BARS}",
+        {
+            **record,
+            "layer": first.layer,
+            "rules": rules,
+            "source": source,
+            "searched": first.searched,
+            "features": first.features.tolist(),
+            "steps": steps,
+        },
+        [f"step {moment.step:,}" for moment in moments],
+        [f"map {feature}" for feature in first.features],
+    )
+    with EventLog(folder) as log:
+        for moment in moments:
+            log_moment(log, moment, images, preprocess, source, rules)
+    for events in old_events:
+        events.unlink(missing_ok=True)
+    return path
+
+
+def describe(moment: Moment, source: str, rules: str) -> str:
+    """Say what a cell shows and how it is scaled, in words that hold for every step."""
+    height, width = _frame(moment, moment.maps.shape[1:3])
+    maps = ", ".join(map(str, moment.features))
+    notes = (_CLASSIC if rules == "classic" else "") + (
+        "" if moment.depends_on_image else _THE_SAME_FOR_ALL
+    )
+    return (
+        f"Image patch | reconstruction of the strongest unit (k = 1) of {moment.layer}'s feature "
+        f"maps {maps}, top to bottom, among {moment.searched:,} training images of {source}, with "
+        "each step's own weights and switches. Cut to what the unit can see, "
+        f"{height}x{width} pixels; where that reaches past the image, grey. Rules: {rules}. "
+        "Start signal: that unit's activation, all others 0. Each reconstruction is scaled by its "
+        "own largest |value|; zero is grey (128). A map that never rises above 0 is dead, and its "
+        f"cell all grey. {notes}{_CAVEAT}"
+    )
+
+
+def _columns(
+    moments: Sequence[Moment], images: npt.NDArray[np.uint8], preprocess: Preprocess
+) -> tuple[Pixels, list[dict[str, Any]]]:
+    """Stitch a row a map and a column a step, and give each step's record."""
+    drawn = [moment_cells(moment, images, preprocess) for moment in moments]
+    columns, steps = [], []
+    for moment, (cells, scales), jumped in zip(moments, drawn, jumps(moments).T, strict=True):
+        columns += [_bars(cells, jumped), cells]
+        steps.append(_step_record(moment, scales, jumped))
+    return np.concatenate(columns, axis=2), steps
+
+
+def _step_record(
+    moment: Moment, scales: npt.NDArray[np.float64], jumped: npt.NDArray[np.bool_]
+) -> dict[str, Any]:
+    return {
+        "step": moment.step,
+        "activation": moment.value.tolist(),
+        "image": moment.image.tolist(),
+        "unit": moment.place.tolist(),
+        "box": [[box.top, box.left, box.bottom, box.right] for box in moment.boxes],
+        "scale": scales.tolist(),
+        "jumped": jumped.tolist(),
+        "dead": moment.features[moment.dead].tolist(),
+    }
+
+
+def _frame(moment: Moment, image_size: tuple[int, ...]) -> tuple[int, int]:
+    """A height and width that hold every box; an axis that boxes see whole is not cut."""
+    height = max(box.bottom - box.top for box in moment.boxes)
+    width = max(box.right - box.left for box in moment.boxes)
+    return min(height, image_size[0]), min(width, image_size[1])
+
+
+def _bars(cells: Pixels, jumped: npt.NDArray[np.bool_]) -> Pixels:
+    bars = np.full((*cells.shape[:2], 1, 3), 255, np.uint8)
+    bars[jumped] = _JUMP
+    return bars
