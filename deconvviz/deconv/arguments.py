@@ -77,6 +77,14 @@ def _shapes(shapes: Any) -> str:
     )
 
 
+def wanted(feature: Any, at: Any, count: int) -> int:
+    """How many maps are asked of `count` images; of one, as many as features or places are."""
+    if count != 1:
+        return count
+    features, places = np.shape(feature), np.shape(at)
+    return max(features[0] if len(features) == 1 else 1, places[0] if len(places) == 2 else 1)
+
+
 def checked_features(
     feature: int | npt.ArrayLike | None, count: int, target: Sequence[int | None], layer: str
 ) -> npt.NDArray[np.int32] | None:

@@ -1,7 +1,8 @@
 """`Deconvnet`: a trained model, and a method to run its activations back to pixels."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -16,18 +17,21 @@ from deconvviz.deconv.arguments import (
     no_such_layer,
     require_numbers,
     require_shapes,
+    wanted,
 )
 from deconvviz.deconv.compiled import Compiled
 from deconvviz.deconv.crop import Windows, lay_windows
 from deconvviz.deconv.graph import flatten
+from deconvviz.deconv.peaks import Peaks
 from deconvviz.deconv.receptive_field import Box, seen
 from deconvviz.deconv.rules import LOCAL, METHODS, Rules, adjoint, rule_for
-from deconvviz.deconv.start import start_signal, strongest_units
 from deconvviz.deconv.survey import LayerInfo, approximated, depends_on_image, survey
 from deconvviz.deconv.trace import Trace, has_switches
 from deconvviz.errors import DataError, DeconvvizError
 
 Images = npt.NDArray[np.float32]
+Inputs = tuple[Images, ...]
+Integers = npt.NDArray[np.int32]
 
 
 class Deconvnet:
@@ -86,7 +90,7 @@ class Deconvnet:
     def reconstruct(
         self,
         images: Images | tuple[Images, ...],
-        layer: str,
+        layer: str | Sequence[str],
         feature: int | npt.ArrayLike | None = None,
         at: str | tuple[int, int] | npt.ArrayLike | None = None,
         start: str = "activation",
@@ -97,15 +101,18 @@ class Deconvnet:
             images: `[n, H, W, C]` in network-input space; for a model of several inputs a tuple or
                 a list of arrays, in the order of `model.inputs`.
             layer: a layer's name, or its path through nested models, "block/conv1". The way back
-                starts at its output, after its fused activation.
+                starts at its output, after its fused activation. Several layers share one forward
+                pass.
             feature: what is fed in: None the whole layer, an int that feature map, an int array
-                `[n]` one map for each image. For a layer without spatial axes, the unit.
+                `[n]` one map for each image; of one image, an array `[m]` gives m maps. For a
+                layer without spatial axes, the unit.
             at: None the whole map, "max" its strongest unit in each image, `(y, x)` or an int
-                array `[n, 2]` that unit.
+                array `[n, 2]` that unit; of one image, `[m, 2]`.
             start: "activation" feeds the activations themselves, "one" feeds 1 in their place.
 
         Returns:
-            Signed float32 of the images' shape (a tuple for several inputs).
+            Signed float32 of the images' shape (a tuple for several inputs); of several layers, a
+            dict from layer to that.
 
         Warns:
             UserWarning: where the picture of one unit does not depend on the image.
@@ -117,45 +124,86 @@ class Deconvnet:
             UnsupportedLayerError: for a layer on the way that the rules do not define.
         """
         inputs = self._inputs(images)
-        target = self.require(layer)
-        count = len(inputs[0])
-        features = checked_features(feature, count, target, layer)
-        places = checked_places(at, features, count, target, layer)
+        layers = (layer,) if isinstance(layer, str) else tuple(dict.fromkeys(layer))
+        count = wanted(feature, at, len(inputs[0]))
         checked_start(start)
-        if places is not None or (features is not None and len(target) == 1):
-            self._warn_of_sameness(layer)
-        windows = None if places is None else self._windows(inputs, layer)
-        if windows is None or places is None or features is None:
-            maps = self._reconstruct(inputs, layer, features, places, start)
+        features = places = None
+        for one in layers:
+            target = self.require(one)
+            features = checked_features(feature, count, target, one)
+            places = checked_places(at, features, count, target, one)
+            if places is not None or (features is not None and len(target) == 1):
+                self._warn_of_sameness(one)
+        if features is None or places is None:
+            maps = self._whole(inputs, layers, features, places, start, count)
         else:
-            if isinstance(places, str):
-                places = strongest_units(self.activation(images, layer), features)
-            corners, units = windows.place(places)
-            crops = tf.constant(windows.cut(inputs[0].numpy(), corners))
-            (parts,) = self._reconstruct((crops,), layer, features, units, start)
-            maps = (windows.paste(parts, corners),)
+            maps = {one: self._units(inputs, one, features, places, start) for one in layers}
         alone = len(inputs) == 1 and not isinstance(images, tuple)
-        return maps[0] if alone else maps
+        given = {one: of_each[0] if alone else of_each for one, of_each in maps.items()}
+        return given[layer] if isinstance(layer, str) else given
 
-    def _reconstruct(
-        self, inputs: tuple[tf.Tensor, ...], layer: str, features: Any, places: Any, start: str
-    ) -> tuple[Images, ...]:
-        parts = []
-        for batch in self._compiled.batches(inputs, layer):
-            traced = self._traced(tuple(x[batch] for x in inputs), layer)
-            signal = start_signal(
-                traced.activation,
+    def _units(
+        self, inputs: Inputs, layer: str, features: Integers, places: str | Integers, start: str
+    ) -> Inputs:
+        """Reconstruct a unit each, on its own window where there is one."""
+        windows = self._windows(inputs, layer)
+        if windows is None:
+            return self._whole(inputs, (layer,), features, places, start, len(features))[layer]
+        if isinstance(places, str):
+            places = self._strongest_places(inputs, layer, features)
+        images = np.broadcast_to(inputs[0], (len(features), *inputs[0].shape[1:]))
+        corners, units = windows.place(places)
+        crops = (windows.cut(images, corners),)
+        ((parts,),) = self._whole(crops, (layer,), features, units, start, len(features)).values()
+        return (windows.paste(parts, corners),)
+
+    def _whole(
+        self,
+        inputs: Inputs,
+        layers: tuple[str, ...],
+        features: Integers | None,
+        places: str | Integers | None,
+        start: str,
+        count: int,
+    ) -> dict[str, Inputs]:
+        """Reconstruct from layers, a batch after the other; one image may serve all features."""
+        parts: list[tuple[Inputs, ...]] = []
+        for batch in self._compiled.batches(inputs, layers, count):
+            maps = self._reconstructed(
+                tuple(x if len(x) < count else x[batch] for x in inputs),
+                layers,
                 None if features is None else tf.constant(features[batch]),
                 places if places is None or isinstance(places, str) else tf.constant(places[batch]),
                 start,
             )
-            maps = self.project(traced, signal)
-            parts.append(maps if isinstance(maps, tuple) else (maps,))
-        if not parts:
-            return tuple(np.zeros_like(x) for x in inputs)
-        return tuple(np.concatenate(maps) for maps in zip(*parts, strict=True))
+            parts.append(maps)
+        empty = tuple(np.zeros((0, *x.shape[1:]), np.float32) for x in inputs)
+        of_layers = zip(*parts, strict=True) if parts else [[empty] for _ in layers]
+        return {
+            layer: tuple(np.concatenate(maps) for maps in zip(*of_layer, strict=True))
+            for layer, of_layer in zip(layers, of_layers, strict=True)
+        }
 
-    def _windows(self, inputs: tuple[tf.Tensor, ...], layer: str) -> Windows | None:
+    def _reconstructed(
+        self, inputs: Inputs, layers: tuple[str, ...], features: Any, at: Any, start: str
+    ) -> tuple[Inputs, ...]:
+        with self._explained(inputs, layers):
+            batch = tuple(map(tf.convert_to_tensor, inputs))
+            maps, fine = self._compiled.reconstruct(batch, layers, features, at, start)
+        if not fine:
+            self._name_broken(batch, layers)
+        return tuple(_finite(layer, of) for layer, of in zip(layers, maps, strict=True))
+
+    def _strongest_places(self, inputs: Inputs, layer: str, features: Integers) -> Integers:
+        if len(inputs[0]) < len(features):
+            return self._peaks(inputs, (layer,))[layer].places(np.zeros_like(features), features)
+        parts = []
+        for batch in self._compiled.batches(inputs, (layer,), len(features)):
+            peaks = self._peaks(tuple(x[batch] for x in inputs), (layer,))[layer]
+            parts.append(peaks.places(np.arange(len(peaks.value)), features[batch]))
+        return np.concatenate(parts)
+
+    def _windows(self, inputs: Inputs, layer: str) -> Windows | None:
         """Lay windows for a layer's units, where nothing comes back from outside of them."""
         below = self._graph.below(self._graph.targets[layer])
         local = all(rule_for(step, self.rules) in LOCAL for step in below)
@@ -231,15 +279,63 @@ class Deconvnet:
         Raises:
             DataError: where an activation is not finite; it names the first layer that made one.
         """
-        inputs = self._inputs(images)
-        target = self._target(layer)
-        parts = [
-            np.asarray(self.trace(tuple(x[batch] for x in inputs), layer).activation, np.float32)
-            for batch in self._compiled.batches(inputs, layer)
-        ]
-        return (
-            np.concatenate(parts) if parts else np.zeros((0, *(n or 0 for n in target)), np.float32)
-        )
+        return self.activations(images, (layer,))[layer]
+
+    def activations(
+        self, images: Images | tuple[Images, ...], layers: Sequence[str]
+    ) -> dict[str, Images]:
+        """Run images forward to several layers at once; give their outputs, as `activation`."""
+        inputs, chosen = self._inputs(images), tuple(layers)
+        parts: dict[str, list[Images]] = {layer: [self._nothing(layer)] for layer in chosen}
+        for batch in self._compiled.batches(inputs, chosen, len(inputs[0])):
+            tensors = tuple(tf.convert_to_tensor(x[batch]) for x in inputs)
+            with self._explained(tensors, chosen):
+                outputs, fine = self._compiled.activations(tensors, chosen)
+            if not fine:
+                self._name_broken(tensors, chosen)
+            for layer, output in zip(chosen, outputs, strict=True):
+                parts[layer].append(np.asarray(output, np.float32))
+        return {layer: np.concatenate(each[1:] or each) for layer, each in parts.items()}
+
+    def strongest(
+        self, images: Images | tuple[Images, ...], layers: Sequence[str]
+    ) -> dict[str, Peaks]:
+        """Find every feature map's strongest activation in each image of one batch.
+
+        Args:
+            images: as `reconstruct` takes them; all of them are in memory at once (`batches`).
+            layers: the layers' paths; one forward pass serves all.
+
+        Returns:
+            For each layer its maxima, and where they stand for those that are asked for.
+
+        Raises:
+            DataError: where an activation is not finite; it names the first layer that made one.
+            DeconvvizError: for a layer whose output is neither `[n, h, w, C]` nor `[n, C]`.
+        """
+        for layer in layers:
+            if len(target := self._target(layer)) not in (1, 3):
+                raise DeconvvizError(
+                    f"Layer {layer!r} gives {list(target)} for each image, which are no feature "
+                    "maps [h, w, C] and no units [C]. Choose another layer."
+                )
+        return self._peaks(self._inputs(images), tuple(layers))
+
+    def _peaks(self, inputs: Inputs, layers: tuple[str, ...]) -> dict[str, Peaks]:
+        tensors = tuple(map(tf.convert_to_tensor, inputs))
+        with self._explained(tensors, layers):
+            peaks, outputs, fine = self._compiled.peaks(tensors, layers)
+        if not fine:
+            self._name_broken(tensors, layers)
+        each = zip(peaks, outputs, strict=True)
+        return dict(zip(layers, (Peaks(x.numpy(), output) for x, output in each), strict=True))
+
+    def batches(
+        self, images: Images | tuple[Images, ...], layers: Sequence[str]
+    ) -> Iterator[slice]:
+        """Cut images into batches whose activations below some layers fit into memory together."""
+        given = images if isinstance(images, tuple) else (images,)
+        return self._compiled.batches(given, tuple(layers), len(given[0]))
 
     def trace(self, images: Images | tuple[Images, ...], layer: str) -> Trace:
         """Run one batch forward to a layer, and keep the activations and the switches.
@@ -256,18 +352,11 @@ class Deconvnet:
             DataError: where an activation is not finite; it names the first layer that made one.
         """
         self._target(layer)
-        return self._traced(self._inputs(images), layer)
+        return self._traced(tuple(map(tf.convert_to_tensor, self._inputs(images))), layer)
 
     def _traced(self, inputs: tuple[tf.Tensor, ...], layer: str) -> Trace:
-        try:
+        with self._explained(inputs, (layer,)):
             traced, broken = self._compiled.trace(inputs, layer)
-        except (ValueError, tf.errors.InvalidArgumentError) as error:
-            sizes = " and ".join("x".join(map(str, x.shape[1:])) for x in inputs)
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise DataError(
-                f"Images of {sizes} do not come through the network as far as layer {layer!r}; "
-                f"they may be too small for it. TensorFlow says: {reason.rstrip('.')}."
-            ) from error
         if broken is not None:
             raise DataError(
                 f"Layer {broken.path!r} gives values that are not finite (NaN or infinite) "
@@ -275,6 +364,24 @@ class Deconvnet:
                 "finite, that their preprocessing is the model's, and the model's weights."
             )
         return traced
+
+    def _name_broken(self, inputs: tuple[tf.Tensor, ...], layers: Sequence[str]) -> None:
+        """Refuse by the name of the first layer that made what is not finite."""
+        for layer in layers:
+            self._traced(inputs, layer)
+
+    @contextmanager
+    def _explained(self, inputs: Sequence[Any], layers: Sequence[str]) -> Iterator[None]:
+        try:
+            yield
+        except (ValueError, tf.errors.InvalidArgumentError) as error:
+            sizes = " and ".join("x".join(map(str, x.shape[1:])) for x in inputs)
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise DataError(
+                f"Images of {sizes} do not come through the network as far as layer "
+                f"{' and '.join(map(repr, layers))}; they may be too small for it. TensorFlow "
+                f"says: {reason.rstrip('.')}."
+            ) from error
 
     def project(self, traced: Trace, signal: npt.ArrayLike | tf.Tensor) -> Any:
         """Run a signal at a traced layer's output back to pixels.
@@ -292,14 +399,7 @@ class Deconvnet:
                 f"{list(traced.activation.shape)}; received {list(np.shape(signal))}."
             )
         self._require_switches(traced)
-        maps = self._compiled.project(traced, signal)
-        arrays = tuple(np.array(part, np.float32) for part in maps)
-        if not all(np.isfinite(part).all() for part in arrays):
-            raise DataError(
-                f"The way back from layer {traced.layer!r} ends in values that are not finite: the "
-                "signal is not, or it outgrew the layers' precision. Start from one feature or one "
-                "unit, use start='one', or load the model in float32."
-            )
+        arrays = _finite(traced.layer, self._compiled.project(traced, signal))
         return arrays if len(arrays) > 1 else arrays[0]
 
     def _require_switches(self, traced: Trace) -> None:
@@ -322,16 +422,30 @@ class Deconvnet:
                 stacklevel=3,
             )
 
+    def _nothing(self, layer: str) -> Images:
+        return np.zeros((0, *(size or 0 for size in self._target(layer))), np.float32)
+
     def _target(self, layer: str) -> tuple[int | None, ...]:
         if layer not in self._graph.targets:
             raise no_such_layer(layer, tuple(self._graph.targets))
         return self._graph.shapes[self._graph.targets[layer]]
 
-    def _inputs(self, images: Any) -> tuple[tf.Tensor, ...]:
+    def _inputs(self, images: Any) -> Inputs:
         several = isinstance(images, tuple) or (
             isinstance(images, list) and len(self._graph.inputs) > 1
         )
         given = tuple(images) if several else (images,)
         require_numbers(given)
         require_shapes(given, [self._graph.shapes[slot] for slot in self._graph.inputs])
-        return tuple(tf.convert_to_tensor(np.asarray(x, np.float32)) for x in given)
+        return tuple(np.asarray(x, np.float32) for x in given)
+
+
+def _finite(layer: str, maps: Sequence[tf.Tensor]) -> Inputs:
+    arrays = tuple(np.array(part, np.float32) for part in maps)
+    if not all(np.isfinite(part).all() for part in arrays):
+        raise DataError(
+            f"The way back from layer {layer!r} ends in values that are not finite: the signal is "
+            "not, or it outgrew the layers' precision. Start from one feature or one unit, use "
+            "start='one', or load the model in float32."
+        )
+    return arrays

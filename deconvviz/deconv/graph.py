@@ -80,9 +80,9 @@ class Graph:
     targets: dict[str, int]
     shapes: dict[int, tuple[int | None, ...]]
 
-    def below(self, target: int) -> tuple[Step, ...]:
-        """The steps that the slot `target` depends on; nothing above it is ever touched."""
-        needed, steps = {target}, []
+    def below(self, *targets: int) -> tuple[Step, ...]:
+        """The steps that slots depend on; nothing above them is ever touched."""
+        needed, steps = set(targets), []
         for step in reversed(self.steps):
             if needed.intersection(step.outputs):
                 needed.update(step.inputs)

@@ -1,38 +1,54 @@
 """The way back: a signal at a layer's output, reversed step by step to pixels."""
 
+from collections.abc import Mapping
+
 import tensorflow as tf
 
 from deconvviz.deconv.graph import Graph
-from deconvviz.deconv.rules import Rules, StepTrace, rule_for
-from deconvviz.deconv.trace import Trace
+from deconvviz.deconv.rules import Rule, Rules, StepTrace, rule_for
 
 
-def project(graph: Graph, traced: Trace, signal: tf.Tensor, rules: Rules) -> tuple[tf.Tensor, ...]:
-    """Reverse a signal through the steps below a layer.
+def project(
+    graph: Graph,
+    target: int,
+    values: Mapping[int, tf.Tensor],
+    switches: Mapping[str, tf.Tensor],
+    signal: tf.Tensor,
+    rules: Rules,
+    shortcuts: Mapping[Rule, Rule],
+) -> tuple[tf.Tensor, ...]:
+    """Reverse a signal through the steps below a slot.
 
     Where branches meet again on the way back, their signals are summed.
 
     Args:
         graph: the flattened model.
-        traced: its forward pass up to the layer.
-        signal: of the shape of the layer's output.
+        target: the slot.
+        values, switches: from the forward pass up to it (`run_forward`).
+        signal: of the shape of the slot's value.
         rules: a rule for each kind of step.
+        shortcuts: for a rule, another that gives the same map.
 
     Returns:
-        For each input of the model, a tensor of its shape; zeros where the layer does not see it.
+        For each input of the model, a tensor of its shape; zeros where the target does not see it.
 
     Raises:
         UnsupportedLayerError: for the first step on the way that the rules do not define.
     """
-    signals = {graph.targets[traced.layer]: wide(signal)}
-    for step in reversed(graph.below(graph.targets[traced.layer])):
-        inputs = tuple(traced.values[slot] for slot in step.inputs)
-        came = [_signal(signals.pop(slot, None), traced.values[slot]) for slot in step.outputs]
-        one = StepTrace(step, inputs, traced.switches.get(step.path))
-        back = rule_for(step, rules)(one, came[0] if len(came) == 1 else tuple(came))
+    signals = {target: wide(signal)}
+    for step in reversed(graph.below(target)):
+        rule = rule_for(step, rules)
+        one = StepTrace(
+            step,
+            tuple(values[slot] for slot in step.inputs),
+            tuple(values[slot] for slot in step.outputs),
+            switches.get(step.path),
+        )
+        came = [_signal(signals.pop(slot, None), values[slot]) for slot in step.outputs]
+        back = shortcuts.get(rule, rule)(one, came[0] if len(came) == 1 else tuple(came))
         for slot, part in zip(step.inputs, map(wide, back), strict=True):
             signals[slot] = signals[slot] + part if slot in signals else part
-    return tuple(_signal(signals.get(slot), traced.values[slot]) for slot in graph.inputs)
+    return tuple(_signal(signals.get(slot), values[slot]) for slot in graph.inputs)
 
 
 def wide(signal: tf.Tensor) -> tf.Tensor:

@@ -32,10 +32,11 @@ from deconvviz.errors import UnsupportedLayerError
 
 @dataclass(frozen=True)
 class StepTrace:
-    """One step of one forward pass: the step, what went in, and the switches if it has any."""
+    """One step of one forward pass: the step, what went in and out, and its switches if any."""
 
     step: Step
     inputs: tuple[tf.Tensor, ...]
+    outputs: tuple[tf.Tensor, ...]
     switches: tf.Tensor | None = None
 
 
@@ -153,13 +154,16 @@ def pass_on(traced: StepTrace, signal: tf.Tensor) -> tuple[tf.Tensor, ...]:
 
 def subtract_bias_then_transpose(traced: StepTrace, signal: tf.Tensor) -> tuple[tf.Tensor, ...]:
     """The classic program's convolution: the bias is taken off everywhere, zeros included."""
+    return transposed_convolution(traced, minus_bias(traced, signal))
+
+
+def minus_bias(traced: StepTrace, signal: tf.Tensor) -> tf.Tensor:
+    """Take a convolution's bias off a signal, wherever it stands."""
     layer = traced.step.operation
     if not layer.use_bias:
-        return transposed_convolution(traced, signal)
+        return signal
     bias = tf.cast(layer.bias, signal.dtype)
-    if layer.data_format == "channels_first":
-        bias = bias[:, None, None]
-    return transposed_convolution(traced, signal - bias)
+    return signal - (bias[:, None, None] if layer.data_format == "channels_first" else bias)
 
 
 def subtract_offset_then_adjoint(traced: StepTrace, signal: Any) -> tuple[tf.Tensor, ...]:

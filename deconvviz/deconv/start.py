@@ -4,8 +4,6 @@ Zeiler & Fergus set all other activations of the layer to zero and keep the chos
 (Section 2.1); the classic program keeps the whole layer; later code feeds 1 instead of the value.
 """
 
-import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 
@@ -44,20 +42,3 @@ def start_signal(
         place = at[:, 0] * width + at[:, 1]
     one_unit = tf.one_hot(place, height * width, dtype=activation.dtype)
     return signal * tf.reshape(one_unit, [-1, height, width, 1])
-
-
-def strongest_units(
-    activation: npt.NDArray[np.float32], features: npt.NDArray[np.int32]
-) -> npt.NDArray[np.int32]:
-    """Find the strongest unit of one feature map in each image.
-
-    Args:
-        activation: `[n, h, w, C]`.
-        features: `[n]`, a feature map each.
-
-    Returns:
-        (y, x), `[n, 2]`; of equally strong ones the first in reading order.
-    """
-    chosen = np.take_along_axis(activation, features[:, None, None, None], axis=3)
-    place = chosen.reshape(len(activation), -1).argmax(axis=1)
-    return np.stack(np.unravel_index(place, activation.shape[1:3]), axis=1).astype(np.int32)

@@ -1,15 +1,16 @@
-"""The way forward: run the graph up to one layer, and keep what the way back needs.
+"""The way forward: run the graph up to some slots, and keep what the way back needs.
 
 That is every step's inputs and output, and the switches of every step that keeps a maximum. Steps
 above the target do not run: a softmax head does not matter to the second layer.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
 
+from deconvviz.deconv.affine import AFFINE, IDENTITIES
 from deconvviz.deconv.graph import Graph, Step, Tensors
 from deconvviz.deconv.kinds import look_up
 from deconvviz.deconv.switches import global_max_with_switches, max_pool_with_switches, maximum
@@ -33,66 +34,91 @@ class Trace:
     switches: dict[str, tf.Tensor]
 
 
-def trace(graph: Graph, inputs: tuple[tf.Tensor, ...], layer: str) -> Trace:
-    """Run a batch forward to a layer.
+def run_forward(
+    graph: Graph, inputs: tuple[tf.Tensor, ...], targets: Sequence[int]
+) -> tuple[dict[int, tf.Tensor], dict[str, tf.Tensor]]:
+    """Run a batch forward to some slots.
+
+    The maxima and their switches are ops of their own, so that a compiled function runs only those
+    that somebody reads.
 
     Args:
         graph: the flattened model.
         inputs: one tensor `[n, ...]` for each of the model's inputs.
-        layer: a path in `graph.targets`.
+        targets: the slots.
+
+    Returns:
+        The values of all slots below, and the switches, as in a `Trace`.
     """
-    target = graph.targets[layer]
     values = dict(zip(graph.inputs, inputs, strict=True))
     switches: dict[str, tf.Tensor] = {}
-    for step in graph.below(target):
+    for step in graph.below(*targets):
         tensors = [values[slot] for slot in step.inputs]
-        switched = look_up(step, _SWITCHED)
-        if switched is None:
-            outputs = step.call(tensors)
-        else:
-            output, switches[step.path] = switched(step, tensors)
-            outputs = (output,)
-        values.update(zip(step.outputs, outputs, strict=True))
-    return Trace(layer, values[target], values, switches)
+        find_switches = look_up(step, _SWITCHES)
+        if find_switches is not None:
+            switches[step.path] = find_switches(step, tensors)
+        values.update(zip(step.outputs, step.call(tensors), strict=True))
+    return values, switches
 
 
 def has_switches(step: Step) -> bool:
     """Whether a step keeps a maximum, and its trace the place where that stood."""
-    return look_up(step, _SWITCHED) is not None
+    return look_up(step, _SWITCHES) is not None
 
 
-def first_not_finite(graph: Graph, traced: Trace) -> tf.Tensor:
-    """The place, among the steps below the layer, of the first that made a NaN or an infinity.
+def first_not_finite(steps: Sequence[Step], values: Mapping[int, tf.Tensor]) -> tf.Tensor:
+    """The place, among steps, of the first that made a NaN or an infinity.
 
     Returns:
-        An int64 scalar: an index into `graph.below(...)`, or their number where all is finite.
+        An int64 scalar: an index into `steps`, or their number where all is finite.
     """
-    steps = graph.below(graph.targets[traced.layer])
-    broken = [~_finite([traced.values[slot] for slot in step.outputs]) for step in steps]
+    broken = [~_finite(values[slot] for slot in step.outputs) for step in steps]
     return tf.argmax(tf.stack([*broken, tf.constant(True)]))
 
 
-def _finite(tensors: Tensors) -> tf.Tensor:
+def sound(
+    graph: Graph, targets: Sequence[int], values: Mapping[int, tf.Tensor], weights: Tensors
+) -> tf.Tensor:
+    """Whether nothing that is not finite can have gone lost on the way to some slots.
+
+    An affine step hands a NaN or an infinity on, so that it is enough to look at what goes in, at
+    the weights, and at the steps that could swallow one: what goes into a maximum, and what comes
+    out of all that is not affine. So no sum has to be written down before it is rectified.
+
+    Returns:
+        A bool scalar. `first_not_finite` says where the first one came from.
+    """
+    looked_at = {*graph.inputs, *targets}
+    for step in graph.below(*targets):
+        if has_switches(step):
+            looked_at.update(step.inputs)
+        elif look_up(step, _HANDS_ON) is None:
+            looked_at.update(step.outputs)
+    return _finite((*(values[slot] for slot in sorted(looked_at)), *weights))
+
+
+def _finite(tensors: Iterable[tf.Tensor]) -> tf.Tensor:
     numbers = [tensor for tensor in tensors if tensor.dtype.is_floating]
     return tf.reduce_all([tf.reduce_all(tf.math.is_finite(tensor)) for tensor in numbers])
 
 
-def _max_pool(step: Step, tensors: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
+def _max_pool(step: Step, tensors: Tensors) -> tf.Tensor:
     pool = step.operation
-    return max_pool_with_switches(tensors[0], pool.pool_size, pool.strides, pool.padding)
+    return max_pool_with_switches(tensors[0], pool.pool_size, pool.strides, pool.padding)[1]
 
 
-def _global_max_pool(step: Step, tensors: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
-    return global_max_with_switches(tensors[0], step.operation.keepdims)
+def _global_max_pool(step: Step, tensors: Tensors) -> tf.Tensor:
+    return global_max_with_switches(tensors[0], step.operation.keepdims)[1]
 
 
-def _maximum(step: Step, tensors: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
-    return maximum(tensors)
+def _maximum(step: Step, tensors: Tensors) -> tf.Tensor:
+    return maximum(tensors)[1]
 
 
-_SWITCHED: dict[object, Callable[[Step, Tensors], tuple[tf.Tensor, tf.Tensor]]] = {
+_SWITCHES: dict[object, Callable[[Step, Tensors], tf.Tensor]] = {
     keras.layers.MaxPooling2D: _max_pool,
     keras.layers.GlobalMaxPooling2D: _global_max_pool,
     keras.layers.Maximum: _maximum,
     keras.ops.maximum: _maximum,
 }
+_HANDS_ON = dict.fromkeys((*AFFINE, *IDENTITIES, keras.layers.Conv2D), True)

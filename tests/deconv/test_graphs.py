@@ -81,7 +81,8 @@ def test_a_graphs_activations_are_what_is_fed_in(
     net, trace, _ = traced(graph, rules)
     target = graph.targets[-1]
     maps = whole(net.project(trace, trace.activation))
-    np.testing.assert_array_equal(whole(net.reconstruct(graph.images, target)), maps)
+    # Compiled as one, a convolution may be fused with what follows it, and round otherwise.
+    assert reference.distance(whole(net.reconstruct(graph.images, target)), maps) < ROUNDING
 
 
 def test_float32_keeps_up_with_float64_through_every_graph(
