@@ -17,6 +17,8 @@ from deconvviz.errors import (
 
 if TYPE_CHECKING:
     from deconvviz.deconv.deconvnet import Deconvnet
+    from deconvviz.experiments.strongest import strongest_activations
+    from deconvviz.experiments.top import TopActivations
     from deconvviz.models.files import load_model
     from deconvviz.training.callback import ReconstructionCallback
 
@@ -29,14 +31,18 @@ __all__ = [
     "Deconvnet",
     "DeconvvizError",
     "ReconstructionCallback",
+    "TopActivations",
     "UnsupportedLayerError",
     "load_model",
+    "strongest_activations",
 ]
 
 _HOMES = {
     "Deconvnet": "deconvviz.deconv.deconvnet",
     "ReconstructionCallback": "deconvviz.training.callback",
+    "TopActivations": "deconvviz.experiments.top",
     "load_model": "deconvviz.models.files",
+    "strongest_activations": "deconvviz.experiments.strongest",
 }
 
 
