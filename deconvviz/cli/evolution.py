@@ -1,5 +1,6 @@
 """`deconvviz evolution`: the networks that a run kept, and what their feature maps came to see."""
 
+import hashlib
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -84,6 +85,7 @@ def evolution(
         tuple(dict.fromkeys(features)) or config.evolution.features,
         limit or config.evolution.images,
         rules,
+        run.path / "evolution" / "found",
     )
     moments = _moments(kept, search)
     folder = run.path / "evolution"
@@ -103,13 +105,21 @@ def evolution(
         click.echo(f"{len(of_layer)} steps of {layer}: {path}")
     click.echo(f"In TensorBoard: tensorboard --logdir {shlex.quote(str(folder))} {EVERY_STEP}")
     if len(of_layer) < len(kept):
-        click.echo(f"Stopped after {len(of_layer)} of {len(kept)} steps; they are drawn.", err=True)
+        click.echo(
+            f"Stopped after {len(of_layer)} of {len(kept)} steps, which are drawn. The same call "
+            "goes on from there.",
+            err=True,
+        )
         raise SystemExit(130)
 
 
 @dataclass(frozen=True)
 class _Search:
-    """What is sought in which images; no layers stand for every max pool."""
+    """What is sought in which images; no layers stand for every max pool.
+
+    What was found stays in `found`, so that a search that was stopped goes on, and other features
+    of the same layers need no new one.
+    """
 
     dataset: "Dataset"
     preprocess: "Preprocess"
@@ -117,14 +127,18 @@ class _Search:
     features: tuple[int, ...]
     images: int
     rules: str
+    found: Path
 
     def at(self, net: "Deconvnet", step: int) -> "dict[str, Moment]":
         from deconvviz.drawings.rows import max_pools
         from deconvviz.experiments.evolution import strongest_moment
 
         images, layers = self.dataset.train.images, self.layers or max_pools(net)
+        asked = repr((self.dataset.fingerprint, self.preprocess, layers, self.images))
+        digest = hashlib.sha256(asked.encode()).hexdigest()[:12]
+        keep = self.found / f"step-{step:08d}-{digest}.npz"
         return strongest_moment(
-            net, images, self.preprocess, layers, self.features, step, self.images
+            net, images, self.preprocess, layers, self.features, step, self.images, keep
         )
 
 

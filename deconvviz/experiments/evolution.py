@@ -7,16 +7,19 @@ Figure 4).
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from deconvviz.data import Preprocess
+from deconvviz.data import Preprocess, Split, evaluation_batches
 from deconvviz.deconv.deconvnet import Deconvnet
 from deconvviz.deconv.receptive_field import Box
 from deconvviz.errors import DeconvvizError
+from deconvviz.experiments.strongest import strongest_activations
+from deconvviz.experiments.top import TopActivations
 
 _BATCH = 500
 
@@ -82,6 +85,7 @@ def strongest_moment(
     features: Sequence[int],
     step: int,
     searched: int,
+    keep: Path | None = None,
 ) -> dict[str, Moment]:
     """Find and reconstruct the strongest unit of chosen feature maps, at one training step.
 
@@ -94,24 +98,29 @@ def strongest_moment(
         step: the training step, for the record.
         searched: among how many images, spread evenly over the training set; all where there are
             fewer.
+        keep: a file for what was found so far, from which the same search goes on; it serves other
+            features of the same layers too.
 
     Returns:
         A record for each layer. Among equals the first image holds the maximum, and in it the first
         unit in reading order.
 
     Raises:
-        DataError: where an activation is not finite.
+        DataError: where an activation is not finite, or `keep` belongs to another search.
         DeconvvizError: for a layer or a feature map that does not exist.
         UnsupportedLayerError: for a layer on the way that the rules do not define.
     """
     for layer in layers:
         require_features(net, layer, features)
-    chosen = np.asarray(features, np.int64)
     sample = spread(len(images), searched)
-    winners = _winners(net, images, preprocess, layers, sample)
+    batches = evaluation_batches(
+        Split(images[sample], np.zeros(len(sample), np.int64)), preprocess, _BATCH
+    )
+    tops = strongest_activations(net, batches, layers, k=1, keep=keep)
+    chosen = np.asarray(features, np.int64)
     return {
-        layer: _moment(net, images, preprocess, layer, step, len(sample), chosen, winners[layer])
-        for layer in layers
+        layer: _moment(net, images, preprocess, top, sample, chosen, step)
+        for layer, top in tops.items()
     }
 
 
@@ -139,82 +148,37 @@ def spread(total: int, searched: int) -> npt.NDArray[np.int64]:
     return np.arange(count, dtype=np.int64) * total // max(count, 1)
 
 
-@dataclass(frozen=True, eq=False)
-class _Winners:
-    value: npt.NDArray[np.float32]
-    image: npt.NDArray[np.int64]
-    place: npt.NDArray[np.int64]
-
-
-def _winners(
-    net: Deconvnet,
-    images: npt.NDArray[np.uint8],
-    preprocess: Preprocess,
-    layers: Sequence[str],
-    sample: npt.NDArray[np.int64],
-) -> dict[str, _Winners]:
-    """Find the strongest unit of every feature map of each layer."""
-    best: dict[str, _Winners] = {}
-    for batch in _batches(sample):
-        inputs = preprocess(images[batch])
-        for layer in layers:
-            found = _of_batch(net.activation(inputs, layer), batch)
-            before = best.get(layer, found)
-            better = found.value > before.value
-            best[layer] = _Winners(
-                np.where(better, found.value, before.value),
-                np.where(better, found.image, before.image),
-                np.where(better[:, None], found.place, before.place),
-            )
-    return best
-
-
-def _batches(sample: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
-    for first in range(0, len(sample), _BATCH):
-        yield sample[first : first + _BATCH]
-
-
-def _of_batch(activation: npt.NDArray[np.float32], batch: npt.NDArray[np.int64]) -> _Winners:
-    count, *space, maps = activation.shape
-    flat = activation.reshape(-1, maps)
-    first = flat.argmax(axis=0)  # in the order of the images, and in each in reading order
-    image, *place = np.unravel_index(first, (count, *space))
-    where = np.stack(place, axis=1) if place else np.full((maps, 2), -1)
-    return _Winners(flat[first, np.arange(maps)], batch[image], where.astype(np.int64))
-
-
 def _moment(
     net: Deconvnet,
     images: npt.NDArray[np.uint8],
     preprocess: Preprocess,
-    layer: str,
-    step: int,
-    searched: int,
+    top: TopActivations,
+    sample: npt.NDArray[np.int64],
     features: npt.NDArray[np.int64],
-    winners: _Winners,
+    step: int,
 ) -> Moment:
-    value, image = winners.value[features], winners.image[features]
-    place = winners.place[features]
+    value, image = top.value[features, 0], sample[top.image[features, 0]]
+    place = np.stack([top.y[features, 0], top.x[features, 0]], axis=1).astype(np.int64)
     inputs = preprocess(images[image])
     at = None if (place < 0).all() else place
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a caption says it, from `depends_on_image`
-        maps = net.reconstruct(inputs, layer, feature=features, at=at)
+        maps = net.reconstruct(inputs, top.layer, feature=features, at=at)
     maps[value <= 0] = 0
     size = inputs.shape[1], inputs.shape[2]
     boxes = tuple(
-        Box(0, 0, *size) if at is None else net.seen(layer, (int(y), int(x)), size)
+        Box(0, 0, *size) if at is None else net.seen(top.layer, (int(y), int(x)), size)
         for y, x in place
     )
     return Moment(
-        layer=layer,
+        layer=top.layer,
         step=step,
-        searched=searched,
+        searched=len(sample),
         features=features,
         value=value,
         image=image,
         place=place,
         boxes=boxes,
         maps=maps,
-        depends_on_image=net.depends_on_image(layer),
+        depends_on_image=net.depends_on_image(top.layer),
     )
