@@ -12,7 +12,6 @@ differ, averaged over the pairs; that is what is measured here, and the sum is k
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +24,7 @@ Doubles = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Signs = npt.NDArray[np.int8]
 Box = tuple[int, int, int, int]
-Hidden = TypeVar("Hidden")
+Step = tuple[int, int]  # the part, and 0 for itself or the number of its random repetition
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +110,7 @@ def correspond(
     value: npt.ArrayLike = 0.0,
     repetitions: int = 10,
     seed: int = 0,
-    watch: Callable[[Sequence[Hidden]], Iterable[Hidden]] = iter,
+    watch: Callable[[Sequence[Step]], Iterable[Step]] = iter,
 ) -> Correspondence:
     """Hide the same parts in several images, and compare how the layers change.
 
@@ -148,7 +147,7 @@ def correspond(
     everything = np.concatenate([boxes[:, None], random_boxes], axis=1)
     distances = np.empty((*everything.shape[:2], len(layers), pairs))
     changed = np.empty((*everything.shape[:2], len(layers)))
-    for part, time in watch(list(np.ndindex(*everything.shape[:2]))):
+    for part, time in watch([(p, r) for p in range(len(boxes)) for r in range(repetitions + 1)]):
         hidden = hide(images, everything[part, time], filling)
         for index, features in enumerate(_features(net, hidden, layers)):
             signs: Signs = np.sign(plain[index] - features).astype(np.int8).reshape(count, -1)
@@ -187,7 +186,8 @@ def hide(images: Floats, boxes: Integers, value: npt.ArrayLike) -> Floats:
 
 
 def _features(net: Deconvnet, images: Floats, layers: Sequence[str]) -> list[Floats]:
-    return [net.activation(images, layer) for layer in layers]
+    features = net.activations(images, layers)
+    return [features[layer] for layer in layers]
 
 
 def _checked(images: Floats, parts: Mapping[str, npt.ArrayLike]) -> Iterable[Integers]:

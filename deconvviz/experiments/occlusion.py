@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from deconvviz.deconv.deconvnet import Deconvnet
-from deconvviz.errors import DataError, DeconvvizError
+from deconvviz.errors import DeconvvizError
+from deconvviz.experiments.class_scores import are_probabilities, require_classifier, softmax
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
@@ -57,10 +58,11 @@ class Occlusion:
         square: what hid the image.
         rows: int `[r]`, the square's top edge at each place, pixels.
         columns: int `[c]`, its left edge.
-        label: the true class.
+        label: the class that `probability` is of: the true one, or the network's own answer.
+        labelled: whether it is the true one.
         activity: float `[r, c]`, the map's activations summed over space.
         activity_without: the same without a square.
-        probability: float `[r, c]`, in [0, 1], of the true class.
+        probability: float `[r, c]`, in [0, 1], of the class `label`.
         probability_without: the same without a square.
         guess: int `[r, c]`, the most probable class.
         guess_without: the same without a square.
@@ -74,6 +76,7 @@ class Occlusion:
     rows: Integers
     columns: Integers
     label: int
+    labelled: bool
     activity: Floats
     activity_without: float
     probability: Floats
@@ -127,7 +130,7 @@ def square_for(
 def occlude(
     net: Deconvnet,
     image: Floats,
-    label: int,
+    label: int | None,
     layer: str,
     square: Square | None = None,
     feature: int | None = None,
@@ -137,7 +140,7 @@ def occlude(
     Args:
         net: a classifier of one image input and one output, a number for each class.
         image: float32 `[H, W, C]` in network-input space; there, after preprocessing, it is hidden.
-        label: the image's true class.
+        label: the image's true class; None takes the one that the network finds in it.
         layer: the layer's path.
         square: from `square_for`; None takes its defaults.
         feature: the map to watch; None takes the one with the largest single activation in the
@@ -161,19 +164,21 @@ def occlude(
         and Figure 7 (arXiv v3).
     """
     image = np.asarray(image, np.float32)
-    output = _output(net, label)
+    output = require_classifier(net, () if label is None else (label,))
     maps, answers = _forward(net, image[None], layer, output)
     feature, activation = _watched(maps[0], layer, feature)
-    softmax = not _are_probabilities(answers)
+    known = are_probabilities(answers)
+    shown = int(answers[0].argmax()) if label is None else label
     square = square or square_for(image.shape)
     rows, columns = square.places(image.shape)
-    activity, probabilities = [_activity(maps, feature)], [answers]
+    activity, answered = [_activity(maps, feature)], [answers]
     for covered in _batches(image, square, maps.nbytes):
         maps, answers = _forward(net, covered, layer, output)
         activity.append(_activity(maps, feature))
-        probabilities.append(answers)
+        answered.append(answers)
     active = np.concatenate(activity)
-    probable = _probabilities(np.concatenate(probabilities), softmax)
+    scores = np.concatenate(answered)
+    probable = scores if known else softmax(scores)
     guess, places = probable.argmax(axis=1), (len(rows), len(columns))
     return Occlusion(
         layer=layer,
@@ -182,14 +187,15 @@ def occlude(
         square=square,
         rows=rows,
         columns=columns,
-        label=label,
+        label=shown,
+        labelled=label is not None,
         activity=active[1:].reshape(places),
         activity_without=float(active[0]),
-        probability=probable[1:, label].reshape(places),
-        probability_without=float(probable[0, label]),
+        probability=probable[1:, shown].reshape(places),
+        probability_without=float(probable[0, shown]),
         guess=guess[1:].reshape(places),
         guess_without=int(guess[0]),
-        softmax=softmax,
+        softmax=not known,
     )
 
 
@@ -212,26 +218,9 @@ def covered_images(
     return covered
 
 
-def _output(net: Deconvnet, label: int) -> str:
-    """Name the layer that gives the model's answer, once it can tell how probable a class is."""
-    shapes = [tuple(tensor.shape[1:]) for tensor in net.model.outputs]
-    inputs = len(net.model.inputs)
-    if inputs != 1 or len(shapes) != 1 or len(shapes[0]) != 1 or (shapes[0][0] or 0) < 2:
-        raise DataError(
-            f"The network takes {inputs} inputs and gives {' and '.join(map(str, shapes))}; "
-            "occlusion takes a network of one image that gives one number for each of at least "
-            "two classes."
-        )
-    if not 0 <= label < shapes[0][0]:
-        raise DataError(
-            f"The network has classes 0 to {shapes[0][0] - 1}, and the image's class is {label}. "
-            "Give the labels that it was trained on."
-        )
-    return net.layers[-1].path
-
-
 def _forward(net: Deconvnet, images: Floats, layer: str, output: str) -> tuple[Floats, Floats]:
-    return net.activation(images, layer), net.activation(images, output)
+    found = net.activations(images, tuple(dict.fromkeys((layer, output))))
+    return found[layer], found[output]
 
 
 def _watched(maps: Floats, layer: str, feature: int | None) -> tuple[int, float]:
@@ -256,16 +245,3 @@ def _batches(image: Floats, square: Square, bytes_an_image: int) -> Iterator[Flo
 def _activity(maps: Floats, feature: int) -> Floats:
     one = maps[..., feature].astype(np.float64)
     return one.sum(axis=tuple(range(1, one.ndim))).astype(np.float32)
-
-
-def _are_probabilities(answers: Floats) -> bool:
-    """Tell outputs that add up to 1 from logits, however the softmax was written."""
-    return bool((answers >= 0).all() and np.allclose(answers.sum(axis=1), 1, atol=1e-3))
-
-
-def _probabilities(answers: Floats, softmax: bool) -> Floats:
-    if not softmax:
-        return answers
-    powers = np.exp(answers - answers.max(axis=1, keepdims=True))
-    probabilities: Floats = powers / powers.sum(axis=1, keepdims=True)
-    return probabilities
