@@ -7,7 +7,7 @@ finds by itself, and an adjoint's filter gradients, which cost time, and of whic
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -46,8 +46,9 @@ class Compiled:
 
     def peaks(self, inputs: Tensors, layers: tuple[str, ...]) -> tuple[Tensors, Tensors, bool]:
         """Run a batch forward; give each map's maximum `[n, C]`, the outputs, and as above."""
-        peaks, outputs, fine = self._function(self._peaks, layers, (inputs,))(inputs)
-        return peaks, outputs, bool(fine)
+        peaks, maps, fine = self._function(self._peaks, layers, (inputs,))(inputs)
+        targets = [self._graph.targets[layer] for layer in layers]
+        return tuple(map(peaks.get, targets)), tuple(map(maps.get, targets)), bool(fine)
 
     def reconstruct(
         self,
@@ -118,19 +119,28 @@ class Compiled:
         return self._functions[key]
 
     def _activations(self, layers: tuple[str, ...], inputs: Tensors) -> Any:
-        values, fine = self._forward(layers, inputs)[::2]
-        return tuple(values[self._graph.targets[layer]] for layer in layers), fine
+        targets = [self._graph.targets[layer] for layer in layers]
+        values, _ = run_forward(self._graph, inputs, targets)
+        return tuple(values[target] for target in targets), self._fine(targets, values)
 
     def _peaks(self, layers: tuple[str, ...], inputs: Tensors) -> Any:
-        outputs, fine = self._activations(layers, inputs)
-        flat = [tf.reduce_max(x, axis=(1, 2)) if len(x.shape) == 4 else x for x in outputs]
-        return tuple(tf.cast(x, tf.float32) for x in flat), outputs, fine
+        targets = [self._graph.targets[layer] for layer in layers]
+        values, _ = run_forward(self._graph, inputs, targets)
+        maps = {target: values[target] for target in targets}
+        peaks = {
+            target: tf.cast(tf.reduce_max(x, axis=(1, 2)) if len(x.shape) == 4 else x, tf.float32)
+            for target, x in maps.items()
+        }
+        # A maximum tells of a NaN or an infinity, and is read in no time.
+        return peaks, maps, self._fine(targets, {**values, **peaks})
 
     def _reconstruct(
         self, fixed: tuple[tuple[str, ...], str | None, str, bool], inputs: Tensors, chosen: Tensors
     ) -> Any:
         layers, strongest, start, one_image = fixed
-        values, switches, fine = self._forward(layers, inputs)
+        targets = [self._graph.targets[layer] for layer in layers]
+        values, switches = run_forward(self._graph, inputs, targets)
+        fine = self._fine(targets, values)
         if one_image:
             count = tf.shape(chosen[0])[0]
             values = {slot: tf.repeat(x, count, axis=0) for slot, x in values.items()}
@@ -138,8 +148,7 @@ class Compiled:
         features, at = (*chosen, None, None)[:2]
         shortcuts = {} if tf.config.list_physical_devices("GPU") else SHORTCUTS
         maps = []
-        for layer in layers:
-            target = self._graph.targets[layer]
+        for target in targets:
             signal = start_signal(values[target], features, strongest or at, start)
             args = (self._graph, target, values, switches, signal, self._rules, shortcuts)
             maps.append(project(*args))
@@ -156,16 +165,14 @@ class Compiled:
         target, no_shortcuts = self._graph.targets[layer], dict[Rule, Rule]()
         return project(self._graph, target, values, switches, signal, self._rules, no_shortcuts)
 
-    def _forward(self, layers: tuple[str, ...], inputs: Tensors) -> Any:
-        targets = [self._graph.targets[layer] for layer in layers]
-        values, switches = run_forward(self._graph, inputs, targets)
+    def _fine(self, targets: Sequence[int], values: Mapping[int, tf.Tensor]) -> tf.Tensor:
         operations = {id(step.operation): step.operation for step in self._graph.below(*targets)}
         weights = [
             tf.convert_to_tensor(variable.value)
             for operation in operations.values()
             for variable in getattr(operation, "variables", ())
         ]
-        return values, switches, sound(self._graph, targets, values, weights)
+        return sound(self._graph, targets, values, weights)
 
 
 def _any_number(tensor: tf.Tensor) -> tf.TensorSpec:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deconvviz.deconv.graph import Graph
-from deconvviz.deconv.receptive_field import ReceptiveField, receptive_fields
+from deconvviz.deconv.receptive_field import receptive_fields
 
 Integers = npt.NDArray[np.int32]
 
@@ -87,7 +87,7 @@ def lay_windows(graph: Graph, layer: str, image_size: tuple[int, int]) -> Window
     fields = receptive_fields(graph, image_size)
     steps = graph.below(graph.targets[layer])
     below = [fields[path] for step in steps for path in step.output_paths]
-    even = [field for field in below if field is not None and _is_even(field)]
+    even = [field for field in below if field is not None and field.even]
     field = fields[layer]
     if field is None or len(even) < len(below):
         return None
@@ -99,7 +99,3 @@ def lay_windows(graph: Graph, layer: str, image_size: tuple[int, int]) -> Window
     if np.all(size >= image):
         return None
     return Windows(image, np.minimum(size, image), stride, offset, step)
-
-
-def _is_even(field: ReceptiveField) -> bool:
-    return all(isinstance(stride, int) and stride > 0 for stride in field.stride)

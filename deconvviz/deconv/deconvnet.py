@@ -23,7 +23,7 @@ from deconvviz.deconv.compiled import Compiled
 from deconvviz.deconv.crop import Windows, lay_windows
 from deconvviz.deconv.graph import flatten
 from deconvviz.deconv.peaks import Peaks
-from deconvviz.deconv.receptive_field import Box, seen
+from deconvviz.deconv.receptive_field import Box, ReceptiveField, receptive_field, seen
 from deconvviz.deconv.rules import LOCAL, METHODS, Rules, adjoint, rule_for
 from deconvviz.deconv.survey import LayerInfo, approximated, depends_on_image, survey
 from deconvviz.deconv.trace import Trace, has_switches
@@ -81,6 +81,7 @@ class Deconvnet:
         self._graph = flatten(model)
         self._compiled = Compiled(self._graph, self.rules)
         self._laid: dict[tuple[str, int, int], Windows | None] = {}
+        self._fields: dict[Any, ReceptiveField | None] = {}
 
     @property
     def layers(self) -> tuple[LayerInfo, ...]:
@@ -254,8 +255,14 @@ class Deconvnet:
             The box; at the image's edge it goes on into the padding. The image itself where the
             unit sees the whole of it, or may do so.
         """
-        self._target(layer)
-        return seen(self._graph, layer, unit, image_size)
+        shape, key = self._target(layer), (layer, image_size)
+        if key not in self._fields:
+            self._fields[key] = receptive_field(self._graph, layer, image_size)
+        field = self._fields[key]
+        inside = all(size and 0 <= place < size for place, size in zip(unit, shape, strict=False))
+        if field is None or not (field.even and inside and len(shape) == 3):
+            return seen(self._graph, layer, unit, image_size)
+        return field.box(unit)
 
     def depends_on_image(self, layer: str) -> bool:
         """Tell whether the way back from a layer is another for another image.

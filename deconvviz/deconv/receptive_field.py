@@ -21,6 +21,16 @@ from deconvviz.errors import DeconvvizError
 
 
 @dataclass(frozen=True)
+class Box:
+    """The pixels from row `top` and column `left` up to, and without, `bottom` and `right`."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+
+@dataclass(frozen=True)
 class ReceptiveField:
     """What the units of a layer see of an image, in pixels, as (vertical, horizontal) pairs.
 
@@ -41,15 +51,18 @@ class ReceptiveField:
     stride: tuple[float, float]
     offset: tuple[int, int]
 
+    @property
+    def even(self) -> bool:
+        """Whether the fields of all units are of one size, and go on by one stride."""
+        return all(isinstance(stride, int) and stride > 0 for stride in self.stride)
 
-@dataclass(frozen=True)
-class Box:
-    """The pixels from row `top` and column `left` up to, and without, `bottom` and `right`."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
+    def box(self, unit: tuple[int, int]) -> Box:
+        """Give the pixels of one unit, where fields are even."""
+        top, left = (
+            offset + int(stride) * place
+            for offset, stride, place in zip(self.offset, self.stride, unit, strict=True)
+        )
+        return Box(top, left, top + self.size[0], left + self.size[1])
 
 
 def receptive_fields(

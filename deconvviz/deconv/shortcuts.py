@@ -4,6 +4,8 @@ The rules say what is meant, with the switches and the ops of the papers. Each s
 what its rule gives, and won a measurement (docs/performance.md); the tests hold one to the other.
 """
 
+import math
+
 import keras
 import tensorflow as tf
 
@@ -16,8 +18,10 @@ from deconvviz.deconv.rules import (
     unpooling,
 )
 
-# Below so many positions it costs more to turn the kernel around than the other op saves.
+# Below so many positions it costs more to turn the kernel around than the other op saves; with so
+# large a kernel the other op saves nothing.
 _MANY_POSITIONS = 2**13
+_LARGE_KERNEL = 2**18
 # A convolution pads the channels that it gives to a multiple of what a vector register holds.
 _FEW_CHANNELS = 8
 
@@ -49,7 +53,8 @@ def convolve_back(traced: StepTrace, signal: tf.Tensor) -> tuple[tf.Tensor, ...]
     """
     layer = traced.step.operation
     plain = layer.groups == 1 and tuple(layer.dilation_rate) == tuple(layer.strides) == (1, 1)
-    if not plain or layer.data_format != "channels_last":
+    large = math.prod(layer.kernel.shape) > _LARGE_KERNEL
+    if not plain or large or layer.data_format != "channels_last":
         return transposed_convolution(traced, signal)
     turned = _by_rows if layer.kernel.shape[2] <= _FEW_CHANNELS else _turned_around
     back = tf.cond(
