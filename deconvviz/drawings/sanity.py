@@ -1,0 +1,315 @@
+"""The sanity checks on one page: every likeness beside the gradient's, the table, the paragraph.
+
+The figure shows what each change left of the pictures, by ranks, with the floor dotted; beside it,
+what covering their strong parts does to the units. The sheet shows some of the pictures themselves.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+
+from deconvviz.atomic import replacing
+from deconvviz.data import Preprocess
+from deconvviz.drawings.rows import Pictured
+from deconvviz.experiments.sanity import EDGES, OTHER_IMAGES_PICTURE, Row, Sanity
+from deconvviz.experiments.similarity import HOG_CELL, METRICS, SSIM_WINDOW
+from deconvviz.experiments.verdict import Thresholds, verdict
+from deconvviz.render.compose import cut
+from deconvviz.render.figures import INK, PALETTE, QUIET, figure_pixels, new_figure, quiet_axes
+from deconvviz.render.png import write_picture, write_sheet
+from deconvviz.render.scaling import Pixels, symmetric, three_channels
+from deconvviz.render.tensorboard import EventLog
+
+_WIDTH, _ROW_HEIGHT, _ABOVE = 11.5, 0.3, 1.3  # inches of 100 pixels
+_STAGES = 3  # of a long cascade, on the sheet
+_GREY = 128
+_TITLES = {
+    "calibration": "calibration",
+    "floor": "floor",
+    "baseline": "likeness to",
+    "cascade": "new weights from the top",
+    "independent": "new weights in one layer",
+    "selectivity": "selectivity",
+    "switches": "other switches",
+}
+
+
+def write_sanity(
+    folder: Path,
+    sanity: Sanity,
+    pictured: Pictured,
+    preprocess: Preprocess,
+    step: int | None,
+    about: dict[str, Any],
+) -> Path:
+    """Write figure, sheet, table and JSON, and for TensorBoard `sanity/<layer>`.
+
+    Args:
+        folder: everything goes there, in place of what an earlier call wrote.
+        sanity: the results.
+        pictured: the images that the checks were given.
+        preprocess: what made them the network's input.
+        step: the network's training step; None where nobody knows it (TensorBoard then shows 0).
+        about: whatever else to keep in the JSON.
+
+    Returns:
+        The figure's path.
+
+    Raises:
+        DeconvvizError: where the folder cannot be written.
+    """
+    old_events = list(folder.glob("events.out.tfevents.*"))
+    page, text, table = draw(sanity), verdict(sanity), markdown(sanity)
+    caption = f"{text} {describe(sanity, pictured, preprocess)}"
+    figure = folder / "sanity.png"
+    write_picture(figure, page, caption, {**about, "step": step, **as_json(sanity)})
+    sheet, headings, labels = draw_pictures(sanity, pictured, preprocess)
+    words = _sheet_words(sanity)
+    write_sheet(folder / "pictures.png", sheet, words, {**about, "step": step}, headings, labels)
+    with replacing(folder / "sanity.md") as temporary:
+        temporary.write_text(f"{text}\n\n{table}", encoding="utf-8")
+    tag = f"sanity/{sanity.layer}"
+    with EventLog(folder) as log:
+        log.images(tag, page[None], step or 0, caption)
+        log.images(f"{tag} pictures", sheet, step or 0, words)
+        log.text(tag, f"{text}\n\n{table}", step or 0)
+    for events in old_events:
+        events.unlink(missing_ok=True)
+    return figure
+
+
+def draw(sanity: Sanity) -> Pixels:
+    """Draw every comparison's ranks, |map| and signed, and the units' falls.
+
+    Returns:
+        uint8 `[h, w, 3]`.
+    """
+    lines = _in_order(sanity)
+    figure = new_figure(_WIDTH, _ABOVE + _ROW_HEIGHT * len(lines))
+    left, middle, right = figure.subplots(1, 3, width_ratios=(4, 4, 3))
+    _dots(left, sanity, lines, "spearman_abs", "rank correlation of |map|")
+    _dots(middle, sanity, lines, "spearman", "rank correlation, signed")
+    middle.set_yticklabels([])
+    _label(left, lines)
+    _falls(right, sanity)
+    handles, names = left.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper left", ncols=4, frameon=False, labelcolor=INK)
+    return figure_pixels(figure)
+
+
+def markdown(sanity: Sanity) -> str:
+    """Give the table: a line a comparison, mean ± deviation, both rules beside each other."""
+    heads = [f"{metric.replace('_', ' ')} ({rule})" for metric in METRICS for rule in sanity.rules]
+    lines = [["check", "what was changed", *heads, "empty"], ["---"] * (len(heads) + 3)]
+    for row in _in_order(sanity):
+        rows = [sanity.row(row.group, rule, row.name) for rule in sanity.rules]
+        cells = [_cell(each, metric) for metric in METRICS for each in rows]
+        empty = " / ".join(str(_empty(each)) for each in rows)
+        lines.append([_TITLES[row.group], row.name, *cells, empty])
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"{table}\n\n{_falls_table(sanity)}"
+
+
+def describe(sanity: Sanity, pictured: Pictured, preprocess: Preprocess) -> str:
+    """Say what the numbers were made from, and the choices that the papers leave open."""
+    data = f"{pictured.source} ({pictured.split})" if pictured.split else pictured.source
+    sizes = sanity.settings.sizes
+    return (
+        f"Made from {len(sanity.watched.images)} of {len(pictured.images)} images of {data}, "
+        f"preprocessing {preprocess.name}; in each, one unit of {sanity.layer} at its activation, "
+        "compared within what it sees. New weights: kernels from a normal distribution of the "
+        "learnt ones' root mean square, cut off at two deviations, vectors shuffled; "
+        f"{sanity.settings.draws} draws. Covered: the strongest {sizes.share:.0%} of the pixels, "
+        f"in the images' mean colour; elsewhere: the same shape at {sizes.moves} other places. "
+        f"Small changes: {sizes.noises} of {sizes.noise:.0%} of the images' deviation. Dots are "
+        "means, bars standard deviations over images and draws; the dotted line is the floor."
+    )
+
+
+def draw_pictures(
+    sanity: Sanity, pictured: Pictured, preprocess: Preprocess
+) -> tuple[Pixels, tuple[str, ...], tuple[str, ...]]:
+    """Draw some of the pictures, cut to what each unit sees, each by its own scale.
+
+    Returns:
+        uint8 `[rows, h, panels*w, 3]`, a row an image and rule; the panels' headings; the rows'
+        labels.
+    """
+    watched, window = sanity.watched, preprocess.window(pictured.images)
+    changes = _changes(tuple(sanity.pictures[sanity.rules[0]]))
+    fields = watched.fields
+    height = min(max(one.bottom - one.top for one in fields), window.shape[1])
+    width = min(max(one.right - one.left for one in fields), window.shape[2])
+    rows, labels = [], []
+    for at in range(len(sanity.pictures[sanity.rules[0]]["trained"])):
+        corner = fields[at].top, fields[at].left
+        frame = (0, 0) if (height, width) == window.shape[1:3] else corner
+        patch = three_channels(cut(window[watched.index[at]], *frame, height, width, _GREY))
+        for rule in sanity.rules:
+            maps = [preprocess.maps(sanity.pictures[rule][name][at]) for name in changes]
+            drawn = [symmetric(cut(one, *frame, height, width, 0))[0] for one in maps]
+            rows.append(np.concatenate([patch, *drawn], axis=1))
+            labels.append(f"{pictured.labels[watched.index[at]]}, {rule}")
+    return np.stack(rows), ("image", *map(_heading, changes)), tuple(labels)
+
+
+def as_json(sanity: Sanity) -> dict[str, Any]:
+    """Give every number as plain JSON values; None where one is not defined."""
+    watched = sanity.watched
+    return {
+        "verdict": verdict(sanity),
+        "thresholds": asdict(Thresholds()),
+        "layer": sanity.layer,
+        "rules": list(sanity.rules),
+        "settings": asdict(sanity.settings),
+        "metrics": list(METRICS),
+        "ssim_window": SSIM_WINDOW,
+        "hog_cell": f"{HOG_CELL} pixels, or a third of what the unit sees",
+        "images": watched.index.tolist(),
+        "features": watched.feature.tolist(),
+        "units": None if watched.place is None else watched.place.tolist(),
+        "other_features": watched.other.tolist(),
+        "depends_on_image": sanity.depends_on_image,
+        "missing": sanity.missing,
+        "rows": [_row_json(row) for row in sanity.rows],
+        "covering": {
+            name: {key: _numbers(each) for key, each in vars(agreement).items()}
+            for name, agreement in sanity.covering.items()
+        },
+    }
+
+
+def _in_order(sanity: Sanity) -> list[Row]:
+    """The chosen rules' comparisons, group by group."""
+    groups = list(_TITLES)
+    own = [row for row in sanity.rows if row.rule == sanity.rules[0]]
+    return sorted(own, key=lambda row: groups.index(row.group))
+
+
+def _row_json(row: Row) -> dict[str, Any]:
+    return {
+        "group": row.group,
+        "name": row.name,
+        "rule": row.rule,
+        "mean": {metric: _number(row.mean(metric)) for metric in METRICS},
+        "deviation": {metric: _number(row.spread(metric)) for metric in METRICS},
+        "values": [_numbers(each) for each in row.values],
+    }
+
+
+def _numbers(values: npt.NDArray[np.float64]) -> list[float | None]:
+    return [_number(float(value)) for value in values]
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _dots(axes: Axes, sanity: Sanity, lines: Sequence[Row], metric: str, title: str) -> None:
+    for number, rule in enumerate(sanity.rules):
+        rows = [sanity.row(row.group, rule, row.name) for row in lines]
+        means = [math.nan if row is None else row.mean(metric) for row in rows]
+        spreads = [math.nan if row is None else row.spread(metric) for row in rows]
+        places = np.arange(len(lines)) + (number - (len(sanity.rules) - 1) / 2) * 0.3
+        colour = PALETTE[number]
+        axes.errorbar(
+            means,
+            places,
+            xerr=spreads,
+            fmt="o",
+            label=rule,
+            color=colour,
+            markersize=5,
+            elinewidth=1,
+        )
+        floor = sanity.row("floor", rule, OTHER_IMAGES_PICTURE)
+        if floor is not None and not math.isnan(floor.mean(metric)):
+            axes.axvline(floor.mean(metric), color=colour, linestyle=":", linewidth=1.2)
+    quiet_axes(axes, title)
+    axes.set_xlim(-0.5, 1.08)
+    axes.set_ylim(len(lines) - 0.4, -0.6)
+    axes.set_yticks(range(len(lines)))
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color=QUIET, alpha=0.2, linewidth=0.6)
+    for at in range(1, len(lines)):
+        if lines[at].group != lines[at - 1].group:
+            axes.axhline(at - 0.5, color=QUIET, alpha=0.3, linewidth=0.6)
+
+
+def _label(axes: Axes, lines: Sequence[Row]) -> None:
+    axes.set_yticklabels([f"{_TITLES[row.group]}: {row.name}" for row in lines], color=INK)
+
+
+def _falls(axes: Axes, sanity: Sanity) -> None:
+    names = [*sanity.rules, EDGES]
+    own = [_mean(sanity.covering[name].drop) for name in names]
+    elsewhere = [_mean(sanity.covering[name].elsewhere) for name in names]
+    colours = [*PALETTE[: len(sanity.rules)], PALETTE[-1]]
+    axes.bar(np.arange(len(names)) - 0.2, own, 0.38, color=colours)
+    axes.bar(np.arange(len(names)) + 0.2, elsewhere, 0.38, color=colours, alpha=0.35)
+    quiet_axes(axes, "fall when covered")
+    axes.set_xticks(range(len(names)), [name.removeprefix("the image's ") for name in names])
+    axes.set_xlabel("full: the strongest part; pale: elsewhere")
+    axes.axhline(0, color=QUIET, linewidth=0.8)
+    axes.grid(axis="y", color=QUIET, alpha=0.2, linewidth=0.6)
+
+
+def _falls_table(sanity: Sanity) -> str:
+    lines = [
+        ["pictures", "fall, strongest part covered", "same shape elsewhere", "ranks with an "
+         "occluding square", "infidelity"],
+        ["---"] * 5,
+    ]  # fmt: skip
+    for name, one in sanity.covering.items():
+        each = (one.drop, one.elsewhere, one.occlusion, one.infidelity)
+        lines.append([name, *(f"{_mean(values):.2f}" for values in each)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _changes(names: tuple[str, ...]) -> list[str]:
+    """The pictures that the sheet shows: of a long cascade, its first, middle and last stage."""
+    stages = [name for name in names if name.startswith("redrawn")]
+    places = np.unique(np.linspace(0, len(stages) - 1, min(_STAGES, len(stages))).round())
+    chosen = {stages[int(place)] for place in places}
+    first = [name for name in names if name == "trained" or name in chosen]
+    return first + [name for name in names if name != "trained" and name not in stages]
+
+
+def _heading(change: str) -> str:
+    """A panel has room for some fifteen letters."""
+    short = {
+        "switches: another image's": "lent switches",
+        "switches: each window's centre": "mid switches",
+    }
+    return short.get(change, change.replace("redrawn: ", "new ").replace(" to ", "-"))
+
+
+def _sheet_words(sanity: Sanity) -> str:
+    return (
+        f"Pictures of units of {sanity.layer}, one a row, and what becomes of them when one thing "
+        "is changed: new weights in some layers, another unit at the same place, switches lent by "
+        "another image, or at the middle of each window. Plain grey: through these weights the "
+        f"unit does not fire. Rules: {' and '.join(sanity.rules)}. Start signal: the trained "
+        "unit's activation (of another unit, its own), all others 0. Each is scaled by its own "
+        "largest |value|; zero is grey (128)."
+    )
+
+
+def _cell(row: Row | None, metric: str) -> str:
+    if row is None or math.isnan(row.mean(metric)):
+        return "–"
+    return f"{row.mean(metric):.2f} ± {row.spread(metric):.2f}"
+
+
+def _empty(row: Row | None) -> int:
+    return 0 if row is None else int(np.isnan(row.values[:, METRICS.index("cosine")]).sum())
+
+
+def _mean(values: npt.NDArray[np.float64]) -> float:
+    return float(values[~np.isnan(values)].mean()) if not np.isnan(values).all() else math.nan
