@@ -169,7 +169,9 @@ def _show_variants(axes: Axes, mosaic: Pixels, curves: Curves, labels: Sequence[
     across, down = mosaic.shape[1] / len(amounts), mosaic.shape[0] / len(labels)
     axes.set_xticks([(n + 0.5) * across for n in range(len(amounts))], map("{:g}".format, amounts))
     axes.set_xlabel(curves.transformation.unit)
-    axes.set_yticks([(n + 0.5) * down for n in range(len(labels))], map(_short, labels))
+    axes.set_yticks(
+        [(n + 0.5) * down for n in range(len(labels))], [_short(label, 11) for label in labels]
+    )
     for index, words in enumerate(axes.get_yticklabels()):
         words.set_color(_colour(index))
 
@@ -178,13 +180,13 @@ def _plot_row(sheet: _Sheet, top: int, left: int, record: Invariance, curves: Cu
     relative = record.relative(curves)
     highest = np.nanmax(relative, initial=0) * 1.05 or 1
     height = sheet.height / len(record.curves) - _ABOVE - _BELOW
-    lines: list[tuple[str, npt.NDArray[Any], float]] = [
-        (f"{layer}: distance / norm", one, highest)
+    lines: list[tuple[str, str, npt.NDArray[Any], float]] = [
+        (_short(layer, 26), "distance / norm", one, highest)
         for layer, one in zip(record.layers, relative, strict=True)
     ]
     who = "the true class" if record.true_classes else "the class found"
-    lines.append((f"probability of {who}", curves.probability, 1.05))
-    for number, (title, values, limit) in enumerate(lines):
+    lines.append(("the network's answer", f"probability of {who}", curves.probability, 1.05))
+    for number, (title, measure, values, limit) in enumerate(lines):
         axes = sheet.axes(left + number * (_PLOT + _BEFORE_PLOT), top, _PLOT, height)
         for index, of_image in enumerate(values):
             axes.plot(curves.transformation.amounts, of_image, color=_colour(index), linewidth=1.6)
@@ -196,11 +198,13 @@ def _plot_row(sheet: _Sheet, top: int, left: int, record: Invariance, curves: Cu
         axes.margins(x=0.02)
         axes.grid(axis="y", color=QUIET, alpha=0.2, linewidth=0.6)
         axes.set_xlabel(f"{curves.transformation.kind}, {curves.transformation.unit}", color=INK)
+        axes.set_ylabel(measure)
         quiet_axes(axes, title)
 
 
-def _short(label: str) -> str:
-    return label if len(label) <= 11 else f"{label[:5]}…{label[-5:]}"
+def _short(name: str, longest: int) -> str:
+    half = longest // 2
+    return name if len(name) <= longest else f"{name[:half]}…{name[-half:]}"
 
 
 def _as_json(record: Invariance, pictured: Pictured) -> dict[str, Any]:
