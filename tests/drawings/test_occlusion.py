@@ -162,6 +162,6 @@ def test_images_that_are_no_squares_keep_their_proportions(side: tuple[int, int]
         projection=np.zeros((*side, 3), np.float32),
     )
     image = panel(draw_occlusion(shown), 0, 0)
-    dark = (image < 60).all(axis=2)
+    dark = np.all(image < 60, axis=2)
     down, across = dark.any(axis=1).sum(), dark.any(axis=0).sum()
     assert down / across == pytest.approx(side[0] / side[1], rel=0.05)
