@@ -70,7 +70,10 @@ def reconstruct_rows(
     chosen: list[tuple[str, int | None]] = [
         (layer, feature) for layer in layers for feature in features or (None,)
     ]
-    maps = [preprocess.maps(net.reconstruct(inputs, *each)) for each in chosen]
+    of_feature = {
+        feature: net.reconstruct(inputs, layers, feature) for feature in features or (None,)
+    }
+    maps = [preprocess.maps(of_feature[feature][layer]) for layer, feature in chosen]
     names = [layer if feature is None else f"{layer} {feature}" for layer, feature in chosen]
     start = "one feature map's activations, all others 0" if features else WHOLE_LAYER
     words = {"rules": rule_words(net, layers, rules), "start": start}
