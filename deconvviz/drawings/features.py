@@ -317,7 +317,7 @@ def _record(of: Features, grids: Grids, row: int) -> dict[str, Any]:
 
 def _caption(of: Features, description: str) -> str:
     k, top, source = of.top.value.shape[1], of.top, of.pictured.source
-    over = f"{top.images} images of {source}" if of.pictured.split else f"{top.images} images"
+    over = f"{top.images:,} images of {source}" if of.pictured.split else f"{top.images:,} images"
     over += f" ({of.pictured.split})" if of.pictured.split else ""
     above = "Above its grids: the map's number, its strongest activation"
     above += ", and how many of its winners are of their commonest class." if of.classes else "."

@@ -19,7 +19,7 @@ _FONT = ImageFont.load_default(13)
 _LABEL, _TILE_GAP, _PAIR_GAP, _GAP = 20, 2, 6, 20
 _GRID, _FEW_GRID = 128, 256  # pixels that a grid takes, about; more where there are few
 _FEW = 8
-_WIDTH, _HEIGHT = 1200, 1400
+_WIDTH, _HEIGHT = 1200, 1440
 _LEAST_WIDTH = 320  # below, the PNG writer would enlarge the letters
 
 
@@ -98,7 +98,7 @@ def _grid_columns(k: int) -> int:
 
 def _factor(k: int, tile: Sequence[int], maps: int) -> int:
     target = _FEW_GRID if maps <= _FEW else _GRID
-    return max(1, target // (_grid_columns(k) * max(tile)))
+    return max(1, round(target / (_grid_columns(k) * max(tile))))
 
 
 def _columns(pair_width: int, maps: int) -> int:
