@@ -172,10 +172,9 @@ def occlusion(
     )
     folder = checkpoint.folder / "occlusion" / "-".join(part for part in parts if part)
     about = {"checkpoint": str(ckpt), "sha256": file.sha256}
-    done = list(_occluded(net, scaling, source, asked))
-    paths = write_occlusions(folder, done, checkpoint.step, about)
-    for path, one in zip(paths, done, strict=True):
-        click.echo(f"{one.name}: {path}")
+    done = _occluded(net, scaling, source, asked)
+    for path in write_occlusions(folder, done, checkpoint.step, about):
+        click.echo(path)
     logs = shlex.quote(str(checkpoint.folder.parent))
     click.echo(f"In TensorBoard: tensorboard --logdir {logs} {EVERY_STEP}")
 

@@ -5,7 +5,7 @@ was. So it can be seen whether the feature map falls silent where its reconstruc
 looks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,13 +138,13 @@ def describe(shown: OccludedImage) -> str:
 
 
 def write_occlusions(
-    folder: Path, each: Sequence[OccludedImage], step: int | None, about: dict[str, Any]
+    folder: Path, each: Iterable[OccludedImage], step: int | None, about: dict[str, Any]
 ) -> list[Path]:
     """Write one figure an image, as PNG with its JSON, and for TensorBoard under `occlusion/`.
 
     Args:
         folder: everything goes there, in place of what an earlier call wrote.
-        each: the images, in order.
+        each: the images, all of one layer; a figure is written as soon as its image is there.
         step: the network's training step; None where nobody knows it (TensorBoard then shows 0).
         about: whatever else to keep in the JSON.
 
@@ -156,15 +156,16 @@ def write_occlusions(
     """
     old = {path for kind in ("png", "json") for path in folder.glob(f"[0-9]*-*.{kind}")}
     old |= set(folder.glob("events.out.tfevents.*"))
-    paths, figures = [], []
+    paths, figures, captions, layer = [], [], [], ""
     for index, shown in enumerate(each):
         paths.append(folder / f"{index:04d}-{shown.name}.png")
         figures.append(draw_occlusion(shown))
-        record = {**about, "step": step, **as_json(shown)}
-        write_picture(paths[-1], figures[-1], describe(shown), record)
-    captions = "\n\n".join(map(describe, each))
+        caption, record = describe(shown), {**about, "step": step, **as_json(shown)}
+        captions.append(caption)
+        layer = shown.record.layer
+        write_picture(paths[-1], figures[-1], caption, record)
     with EventLog(folder) as log:
-        log.images(f"occlusion/{each[0].record.layer}", np.stack(figures), step or 0, captions)
+        log.images(f"occlusion/{layer}", np.stack(figures), step or 0, "\n\n".join(captions))
     _remove(old - {new for path in paths for new in (path, path.with_suffix(".json"))})
     return paths
 

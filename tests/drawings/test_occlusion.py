@@ -1,6 +1,7 @@
 """The figure of an occlusion: where its values stand, what its caption and record say."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -165,3 +166,14 @@ def test_images_that_are_no_squares_keep_their_proportions(side: tuple[int, int]
     dark = np.all(image < 60, axis=2)
     down, across = dark.any(axis=1).sum(), dark.any(axis=0).sum()
     assert down / across == pytest.approx(side[0] / side[1], rel=0.05)
+
+
+def test_what_is_done_stays_when_the_work_is_interrupted(tmp_path: Path) -> None:
+    def interrupted() -> Iterator[OccludedImage]:
+        yield occluded("cat")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_occlusions(tmp_path, interrupted(), 1, {})
+    assert (tmp_path / "0000-cat.png").is_file()
+    assert json.loads((tmp_path / "0000-cat.json").read_text())["name"] == "cat"
