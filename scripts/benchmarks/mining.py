@@ -76,9 +76,7 @@ def figure(effort: Effort) -> Row:
                 write_features(Path(folder) / layer, features, None, 0, {})
 
     pairs = in_turn(drawn, alone, effort.pairs)
-    return as_long(
-        "the same with its figure, 1,152 reconstructions: ours / mining alone", pairs, 1.3
-    )
+    return as_long("mining and its figure, 1,152 reconstructions: ours / mining alone", pairs, 1.3)
 
 
 def memory(effort: Effort) -> Row:
