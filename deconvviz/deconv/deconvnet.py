@@ -340,9 +340,16 @@ class Deconvnet:
     def batches(
         self, images: Images | tuple[Images, ...], layers: Sequence[str]
     ) -> Iterator[slice]:
-        """Cut images into batches whose activations below some layers fit into memory together."""
-        given = images if isinstance(images, tuple) else (images,)
-        return self._compiled.batches(given, tuple(layers), len(given[0]))
+        """Cut images into batches whose activations below some layers fit into memory together.
+
+        Raises:
+            DataError: for images of a wrong shape.
+            DeconvvizError: for a layer that the model lacks.
+        """
+        given = self._checked(images)
+        for layer in layers:
+            self._target(layer)
+        return self._compiled.batches(given, layers, len(given[0]))
 
     def trace(self, images: Images | tuple[Images, ...], layer: str) -> Trace:
         """Run one batch forward to a layer, and keep the activations and the switches.
@@ -438,13 +445,16 @@ class Deconvnet:
         return self._graph.shapes[self._graph.targets[layer]]
 
     def _inputs(self, images: Any) -> Inputs:
+        return tuple(np.asarray(x, np.float32) for x in self._checked(images))
+
+    def _checked(self, images: Any) -> tuple[Any, ...]:
         several = isinstance(images, tuple) or (
             isinstance(images, list) and len(self._graph.inputs) > 1
         )
         given = tuple(images) if several else (images,)
         require_numbers(given)
         require_shapes(given, [self._graph.shapes[slot] for slot in self._graph.inputs])
-        return tuple(np.asarray(x, np.float32) for x in given)
+        return given
 
 
 def _finite(layer: str, maps: Sequence[tf.Tensor]) -> Inputs:

@@ -5,6 +5,7 @@ what its rule gives, and won a measurement (docs/performance.md); the tests hold
 """
 
 import math
+import sys
 
 import keras
 import tensorflow as tf
@@ -22,27 +23,60 @@ from deconvviz.deconv.rules import (
 # large a kernel the other op saves nothing.
 _MANY_POSITIONS = 2**13
 _LARGE_KERNEL = 2**18
+# Below so many values the pool's gradient stays in the cache; and XLA compiles for every new shape.
+_MANY_VALUES = 2**22
 # A convolution pads the channels that it gives to a multiple of what a vector register holds.
 _FEW_CHANNELS = 8
 
 
-def unpool_by_gradient(traced: StepTrace, signal: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """Unpool by the max pool's own gradient, which finds the switches as it goes.
+def unpool_in_place(traced: StepTrace, signal: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """Unpool without switches: by the max pool's own gradient, which finds them as it goes.
 
-    To take the switches as indices and to scatter at them costs several times as much.
+    To take the switches as indices and to scatter at them costs several times as much. The usual
+    pool, of twos by twos, is quicker still as a comparison that XLA compiles into one loop.
     """
     pool = traced.step.operation
     if not isinstance(pool, keras.layers.MaxPooling2D):
         return unpooling(traced, signal)
-    back = tf.raw_ops.MaxPoolGrad(
-        orig_input=tf.cast(traced.inputs[0], signal.dtype),
-        orig_output=tf.cast(traced.outputs[0], signal.dtype),
-        grad=signal,
-        ksize=[1, *pool.pool_size, 1],
-        strides=[1, *pool.strides, 1],
-        padding=pool.padding.upper(),
-    )
-    return (back,)
+    pooled, maxima = (tf.cast(x, signal.dtype) for x in (*traced.inputs, *traced.outputs))
+
+    def by_gradient() -> tf.Tensor:
+        return tf.raw_ops.MaxPoolGrad(
+            orig_input=pooled,
+            orig_output=maxima,
+            grad=signal,
+            ksize=[1, *pool.pool_size, 1],
+            strides=[1, *pool.strides, 1],
+            padding=pool.padding.upper(),
+        )
+
+    if not _is_two_by_two(pool, pooled.shape):
+        return (by_gradient(),)
+    worth_it = tf.size(pooled) >= _MANY_VALUES
+    return (tf.cond(worth_it, lambda: _unpool_fours(pooled, maxima, signal), by_gradient),)
+
+
+def _is_two_by_two(pool: keras.layers.MaxPooling2D, shape: tf.TensorShape) -> bool:
+    fours = tuple(pool.pool_size) == tuple(pool.strides) == (2, 2)
+    tiled = all(size is not None and size % 2 == 0 for size in shape[1:3])
+    return fours and tiled and sys.platform == "linux"  # XLA was not tried elsewhere
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _unpool_fours(pooled: tf.Tensor, maxima: tf.Tensor, signal: tf.Tensor) -> tf.Tensor:
+    """Give each value to the first of its window's four that equals the maximum."""
+    images, height, width = tf.unstack(tf.shape(maxima)[:3])
+    fours = tf.reshape(pooled, [images, height, 2, width, 2, maxima.shape[3]])
+    nothing = tf.zeros_like(signal)
+    rows = []
+    for y in (0, 1):
+        row = []
+        for x in (0, 1):
+            largest = fours[:, :, y, :, x] == maxima
+            row.append(tf.where(largest, signal, nothing))
+            signal = tf.where(largest, nothing, signal)
+        rows.append(tf.stack(row, axis=3))
+    return tf.reshape(tf.stack(rows, axis=2), tf.shape(pooled))
 
 
 def convolve_back(traced: StepTrace, signal: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -71,7 +105,7 @@ def subtract_bias_then_convolve_back(traced: StepTrace, signal: tf.Tensor) -> tu
 
 
 SHORTCUTS: dict[Rule, Rule] = {
-    unpooling: unpool_by_gradient,
+    unpooling: unpool_in_place,
     transposed_convolution: convolve_back,
     subtract_bias_then_transpose: subtract_bias_then_convolve_back,
 }

@@ -181,6 +181,10 @@ def test_batches_are_cut_by_what_the_activations_take(model: keras.Model) -> Non
     net = Deconvnet(model)
     cut = list(net.batches(np.empty((300, 16, 18, 3), np.float32), ["pool2"]))
     assert [one.start for one in cut] == [0, 128, 256]
+    with pytest.raises(DataError, match="takes images of shape"):
+        net.batches(np.empty((300, 16, 18), np.float32), ["pool2"])
+    with pytest.raises(DeconvvizError, match="no layer 'pool3'"):
+        net.batches(np.empty((300, 16, 18, 3), np.float32), ["pool3"])
     wide = keras.Input((512, 512, 3))
     large = Deconvnet(keras.Model(wide, layers.Conv2D(64, 3, padding="same", name="c")(wide)))
     images = np.broadcast_to(np.float32(0), (20, 512, 512, 3))
