@@ -119,7 +119,8 @@ def sanity(
     from deconvviz.deconv.deconvnet import Deconvnet
     from deconvviz.drawings.rows import max_pools
     from deconvviz.drawings.sanity import write_sanity
-    from deconvviz.experiments.sanity import Settings, check
+    from deconvviz.experiments.findings import Settings
+    from deconvviz.experiments.sanity import check
     from deconvviz.experiments.verdict import verdict
     from deconvviz.models.files import load_model
 

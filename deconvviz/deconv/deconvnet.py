@@ -292,7 +292,7 @@ class Deconvnet:
         self, images: Images | tuple[Images, ...], layers: Sequence[str]
     ) -> dict[str, Images]:
         """Run images forward to several layers at once; give their outputs, as `activation`."""
-        inputs, chosen = self._inputs(images), tuple(layers)
+        inputs, chosen = self._inputs(images), tuple(dict.fromkeys(layers))
         parts: dict[str, list[Images]] = {layer: [self._nothing(layer)] for layer in chosen}
         for batch in self._compiled.batches(inputs, chosen, len(inputs[0])):
             tensors = tuple(tf.convert_to_tensor(x[batch]) for x in inputs)
@@ -326,7 +326,7 @@ class Deconvnet:
                     f"Layer {layer!r} gives {list(target)} for each image, which are no feature "
                     "maps [h, w, C] and no units [C]. Choose another layer."
                 )
-        return self._peaks(self._inputs(images), tuple(layers))
+        return self._peaks(self._inputs(images), tuple(dict.fromkeys(layers)))
 
     def _peaks(self, inputs: Inputs, layers: tuple[str, ...]) -> dict[str, Peaks]:
         tensors = tuple(map(tf.convert_to_tensor, inputs))

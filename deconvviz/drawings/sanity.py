@@ -5,39 +5,27 @@ what covering their strong parts does to the units. The sheet shows some of the 
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
 
 from deconvviz.atomic import replacing
 from deconvviz.data import Preprocess
 from deconvviz.drawings.rows import Pictured
-from deconvviz.experiments.sanity import EDGES, OTHER_IMAGES_PICTURE, Row, Sanity
+from deconvviz.drawings.sanity_figure import TITLES, draw, in_order
+from deconvviz.experiments.findings import Row, Sanity, mean
 from deconvviz.experiments.similarity import HOG_CELL, METRICS, SSIM_WINDOW
 from deconvviz.experiments.verdict import Thresholds, verdict
 from deconvviz.render.compose import cut
-from deconvviz.render.figures import INK, PALETTE, QUIET, figure_pixels, new_figure, quiet_axes
 from deconvviz.render.png import write_picture, write_sheet
 from deconvviz.render.scaling import Pixels, symmetric, three_channels
 from deconvviz.render.tensorboard import EventLog
 
-_WIDTH, _ROW_HEIGHT, _ABOVE = 11.5, 0.3, 1.3  # inches of 100 pixels
 _STAGES = 3  # of a long cascade, on the sheet
 _GREY = 128
-_TITLES = {
-    "calibration": "calibration",
-    "floor": "floor",
-    "baseline": "likeness to",
-    "cascade": "new weights from the top",
-    "independent": "new weights in one layer",
-    "selectivity": "selectivity",
-    "switches": "other switches",
-}
 
 
 def write_sanity(
@@ -84,34 +72,15 @@ def write_sanity(
     return figure
 
 
-def draw(sanity: Sanity) -> Pixels:
-    """Draw every comparison's ranks, |map| and signed, and the units' falls.
-
-    Returns:
-        uint8 `[h, w, 3]`.
-    """
-    lines = _in_order(sanity)
-    figure = new_figure(_WIDTH, _ABOVE + _ROW_HEIGHT * len(lines))
-    left, middle, right = figure.subplots(1, 3, width_ratios=(4, 4, 3))
-    _dots(left, sanity, lines, "spearman_abs", "rank correlation of |map|")
-    _dots(middle, sanity, lines, "spearman", "rank correlation, signed")
-    middle.set_yticklabels([])
-    _label(left, lines)
-    _falls(right, sanity)
-    handles, names = left.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper left", ncols=4, frameon=False, labelcolor=INK)
-    return figure_pixels(figure)
-
-
 def markdown(sanity: Sanity) -> str:
     """Give the table: a line a comparison, mean ± deviation, both rules beside each other."""
     heads = [f"{metric.replace('_', ' ')} ({rule})" for metric in METRICS for rule in sanity.rules]
     lines = [["check", "what was changed", *heads, "empty"], ["---"] * (len(heads) + 3)]
-    for row in _in_order(sanity):
+    for row in in_order(sanity):
         rows = [sanity.row(row.group, rule, row.name) for rule in sanity.rules]
         cells = [_cell(each, metric) for metric in METRICS for each in rows]
         empty = " / ".join(str(_empty(each)) for each in rows)
-        lines.append([_TITLES[row.group], row.name, *cells, empty])
+        lines.append([TITLES[row.group], row.name, *cells, empty])
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"{table}\n\n{_falls_table(sanity)}"
 
@@ -185,13 +154,6 @@ def as_json(sanity: Sanity) -> dict[str, Any]:
     }
 
 
-def _in_order(sanity: Sanity) -> list[Row]:
-    """The chosen rules' comparisons, group by group."""
-    groups = list(_TITLES)
-    own = [row for row in sanity.rows if row.rule == sanity.rules[0]]
-    return sorted(own, key=lambda row: groups.index(row.group))
-
-
 def _row_json(row: Row) -> dict[str, Any]:
     return {
         "group": row.group,
@@ -211,55 +173,6 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _dots(axes: Axes, sanity: Sanity, lines: Sequence[Row], metric: str, title: str) -> None:
-    for number, rule in enumerate(sanity.rules):
-        rows = [sanity.row(row.group, rule, row.name) for row in lines]
-        means = [math.nan if row is None else row.mean(metric) for row in rows]
-        spreads = [math.nan if row is None else row.spread(metric) for row in rows]
-        places = np.arange(len(lines)) + (number - (len(sanity.rules) - 1) / 2) * 0.3
-        colour = PALETTE[number]
-        axes.errorbar(
-            means,
-            places,
-            xerr=spreads,
-            fmt="o",
-            label=rule,
-            color=colour,
-            markersize=5,
-            elinewidth=1,
-        )
-        floor = sanity.row("floor", rule, OTHER_IMAGES_PICTURE)
-        if floor is not None and not math.isnan(floor.mean(metric)):
-            axes.axvline(floor.mean(metric), color=colour, linestyle=":", linewidth=1.2)
-    quiet_axes(axes, title)
-    axes.set_xlim(-0.5, 1.08)
-    axes.set_ylim(len(lines) - 0.4, -0.6)
-    axes.set_yticks(range(len(lines)))
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x", color=QUIET, alpha=0.2, linewidth=0.6)
-    for at in range(1, len(lines)):
-        if lines[at].group != lines[at - 1].group:
-            axes.axhline(at - 0.5, color=QUIET, alpha=0.3, linewidth=0.6)
-
-
-def _label(axes: Axes, lines: Sequence[Row]) -> None:
-    axes.set_yticklabels([f"{_TITLES[row.group]}: {row.name}" for row in lines], color=INK)
-
-
-def _falls(axes: Axes, sanity: Sanity) -> None:
-    names = [*sanity.rules, EDGES]
-    own = [_mean(sanity.covering[name].drop) for name in names]
-    elsewhere = [_mean(sanity.covering[name].elsewhere) for name in names]
-    colours = [*PALETTE[: len(sanity.rules)], PALETTE[-1]]
-    axes.bar(np.arange(len(names)) - 0.2, own, 0.38, color=colours)
-    axes.bar(np.arange(len(names)) + 0.2, elsewhere, 0.38, color=colours, alpha=0.35)
-    quiet_axes(axes, "fall when covered")
-    axes.set_xticks(range(len(names)), [name.removeprefix("the image's ") for name in names])
-    axes.set_xlabel("full: the strongest part; pale: elsewhere")
-    axes.axhline(0, color=QUIET, linewidth=0.8)
-    axes.grid(axis="y", color=QUIET, alpha=0.2, linewidth=0.6)
-
-
 def _falls_table(sanity: Sanity) -> str:
     lines = [
         ["pictures", "fall, strongest part covered", "same shape elsewhere", "ranks with an "
@@ -268,7 +181,7 @@ def _falls_table(sanity: Sanity) -> str:
     ]  # fmt: skip
     for name, one in sanity.covering.items():
         each = (one.drop, one.elsewhere, one.occlusion, one.infidelity)
-        lines.append([name, *(f"{_mean(values):.2f}" for values in each)])
+        lines.append([name, *(f"{mean(values):.2f}" for values in each)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
@@ -309,7 +222,3 @@ def _cell(row: Row | None, metric: str) -> str:
 
 def _empty(row: Row | None) -> int:
     return 0 if row is None else int(np.isnan(row.values[:, METRICS.index("cosine")]).sum())
-
-
-def _mean(values: npt.NDArray[np.float64]) -> float:
-    return float(values[~np.isnan(values)].mean()) if not np.isnan(values).all() else math.nan

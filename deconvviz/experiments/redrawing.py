@@ -25,9 +25,10 @@ class Redrawn:
 
     Attributes:
         model: the copy; it begins with the model's own weights.
-        layers: the paths of the layers that have weights, from the target down to the pixels. A
-            layer that only scales the images by constants (Normalization) has learnt nothing and
-            is left out.
+        layers: the paths of the layers that have weights, from the target down to the pixels. One
+            that only scales channels (batch normalisation) is drawn with the next one below that
+            filters, since alone it cannot change what a unit's picture looks like. Normalization
+            has learnt nothing and is left out.
 
     Raises:
         DeconvvizError: for a model that Keras cannot copy, or a target with no weights below it.
@@ -80,8 +81,10 @@ def _copy(model: keras.Model) -> keras.Model:
 
 
 def _weights_below(model: keras.Model, layer: str) -> dict[str, list[keras.Variable]]:
+    """The weights of each layer that filters, with those that scale what it gives."""
     graph = flatten(model)
     found: dict[str, list[keras.Variable]] = {}
+    waiting: dict[str, list[keras.Variable]] = {}
     seen: set[int] = set()
     for step in reversed(graph.below(graph.targets[layer])):
         operation = step.operation
@@ -89,6 +92,10 @@ def _weights_below(model: keras.Model, layer: str) -> dict[str, list[keras.Varia
             continue
         seen.add(id(operation))  # a layer that is used twice has its weights once
         weights = [one for one in getattr(operation, "weights", ()) if "float" in str(one.dtype)]
-        if weights:
-            found.setdefault(step.path, []).extend(weights)
-    return found
+        if any(len(one.shape) > 1 for one in weights):
+            above = [one for each in waiting.values() for one in each]
+            found[step.path] = weights + above
+            waiting = {}
+        elif weights:
+            waiting[step.path] = weights
+    return found | waiting

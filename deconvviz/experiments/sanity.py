@@ -12,7 +12,6 @@ References:
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -25,99 +24,26 @@ from deconvviz.deconv.receptive_field import Box
 from deconvviz.deconv.rules import GRADIENT, pass_on
 from deconvviz.errors import DataError, UnsupportedLayerError
 from deconvviz.experiments.class_scores import require_classifier
-from deconvviz.experiments.covering import Agreement, Sizes, cover
+from deconvviz.experiments.covering import cover
+from deconvviz.experiments.findings import (
+    ANOTHER_CLASS,
+    EDGES,
+    OTHER_IMAGES_CLASS,
+    OTHER_IMAGES_PICTURE,
+    OTHER_NETWORKS_PICTURE,
+    Maps,
+    Row,
+    Sanity,
+    Settings,
+)
 from deconvviz.experiments.redrawing import Redrawn
-from deconvviz.experiments.similarity import METRICS, edges, similarity
+from deconvviz.experiments.similarity import edges, similarity
 from deconvviz.experiments.watched import Images, Watched, centred, maps_of, watch
 
-Numbers = npt.NDArray[np.float64]
-Maps = dict[str, npt.NDArray[Any]]
 Report = Callable[[str], None]
-
-OTHER_IMAGES_PICTURE, OTHER_IMAGES_CLASS = "another image's picture", "another image's class"
-"""The floors of what single units show, and of what whole classes show."""
-
-EDGES = "the image's edges"
 
 _SHOWN = 4
 _OTHERS = 4  # images that each picture is held against for the floor
-
-
-@dataclass(frozen=True, eq=False)
-class Row:
-    """How alike pictures stayed when one thing was changed.
-
-    Attributes:
-        group: "calibration", "floor", "cascade", "independent", "selectivity", "switches" or
-            "baseline".
-        name: what was changed, in words.
-        rule: by which rules the pictures were made.
-        values: `[m, 5]`, one an image and draw, in the order of `METRICS`; NaN where a picture is
-            empty or a metric not defined.
-    """
-
-    group: str
-    name: str
-    rule: str
-    values: Numbers
-
-    def mean(self, metric: str) -> float:
-        """Average what is defined of one metric; NaN where nothing is."""
-        each = self.values[:, METRICS.index(metric)]
-        return float(each[~np.isnan(each)].mean()) if not np.isnan(each).all() else float("nan")
-
-    def spread(self, metric: str) -> float:
-        """Give the standard deviation over images and draws; NaN where nothing is defined."""
-        each = self.values[:, METRICS.index(metric)]
-        return float(each[~np.isnan(each)].std()) if not np.isnan(each).all() else float("nan")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the checks took, beside the images.
-
-    Attributes:
-        draws: how often each set of weights is drawn anew.
-        seed: of the weights, the noise and the covers.
-        sizes: how much is covered, and how often.
-    """
-
-    draws: int = 2
-    seed: int = 0
-    sizes: Sizes = field(default_factory=Sizes)
-
-
-@dataclass(frozen=True, eq=False)
-class Sanity:
-    """The checks' results.
-
-    Attributes:
-        layer: the target.
-        rules: of the pictures; the chosen first, then "gradient".
-        watched: the images and the unit watched in each.
-        rows: every comparison, for each of the rules.
-        covering: whether units look where pictures are strong: by the rules, and for `EDGES`.
-        pictures: for each of the rules, by what was changed, the maps of the first few images
-            (`[k, H, W, C]`); "trained" are the pictures themselves.
-        missing: checks that could not be made, and why.
-        depends_on_image: whether the chosen rules' picture of a unit is another for another image.
-        settings: what was asked for.
-    """
-
-    layer: str
-    rules: tuple[str, ...]
-    watched: Watched
-    rows: tuple[Row, ...]
-    covering: dict[str, Agreement]
-    pictures: dict[str, Maps]
-    missing: dict[str, str]
-    depends_on_image: bool
-    settings: Settings
-
-    def row(self, group: str, rule: str, name: str | None = None) -> Row | None:
-        """Find a comparison: the last of its group, or the one of a name."""
-        found = [row for row in self.rows if (row.group, row.rule) == (group, rule)]
-        return next((row for row in reversed(found) if name in (None, row.name)), None)
 
 
 def check(
@@ -155,7 +81,7 @@ def check(
     try:
         rows += checks.classes()
     except DataError as error:
-        missing["another class"] = str(error)
+        missing[ANOTHER_CLASS] = str(error)
     for what, more in checks.redrawn():
         report(what)
         rows += more
@@ -194,7 +120,7 @@ class _Checks:
             *self._compare("calibration", "the same picture", self.trained, self.trained),
             *self._compare("calibration", "two of noise", _each(every, noise), _each(every, more)),
             *self._compare("floor", "noise", self.trained, _each(every, noise)),
-            *self._unrelated(),
+            *self._unrelated(OTHER_IMAGES_PICTURE, self.trained, self.trained),
             *self._compare("baseline", "the image", self.trained, _each(every, watched.images)),
         ]
         strengths = {
@@ -246,7 +172,7 @@ class _Checks:
         other_images = {rule: np.roll(maps, 1, axis=0) for rule, maps in own.items()}
         return [
             *self._compare("floor", OTHER_IMAGES_CLASS, own, other_images, boxes=whole),
-            *self._compare("selectivity", "another class", own, next_best, boxes=whole),
+            *self._compare("selectivity", ANOTHER_CLASS, own, next_best, boxes=whole),
         ]
 
     def redrawn(self) -> Iterator[tuple[str, list[Row]]]:
@@ -261,7 +187,8 @@ class _Checks:
             self._show(f"redrawn: {name}", drawn[0])
             rows = self._against_trained("cascade", name, drawn)
             if len(chain) == len(copy.layers) and len(drawn) > 1:
-                rows += self._compare("floor", "two redrawn networks", drawn[0], drawn[1])
+                rows += self._unrelated(OTHER_NETWORKS_PICTURE, drawn[0], drawn[1])
+                rows += self._compare("floor", "all weights new twice", drawn[0], drawn[1])
             yield f"redrawing {name}", rows
         for layer in copy.layers:
             drawn = [self._draw(copy, nets, (layer,)) for _ in range(self._settings.draws)]
@@ -304,17 +231,19 @@ class _Checks:
             for rule in one
         ]
 
-    def _unrelated(self) -> list[Row]:
+    def _unrelated(self, name: str, one: Maps, other: Maps) -> list[Row]:
         """Each picture against other images' own, laid over them unit upon unit."""
         watched, count = self.watched, len(self.watched.images)
         pairs = [
             (a, (a + by) % count) for by in range(1, min(count, 1 + _OTHERS)) for a in range(count)
         ]
         rows = []
-        for rule, maps in self.trained.items():
-            both = ((maps[a], maps[b], *_overlap(watched, a, b)) for a, b in pairs)
-            values = [similarity(_cut(a, box), _cut(b, other)) for a, b, box, other in both]
-            rows.append(Row("floor", OTHER_IMAGES_PICTURE, rule, np.array(values)))
+        for rule in one:
+            values = []
+            for a, b in pairs:
+                here, there = _overlap(watched, a, b)
+                values.append(similarity(_cut(one[rule][a], here), _cut(other[rule][b], there)))
+            rows.append(Row("floor", name, rule, np.array(values)))
         return rows
 
     def _show(self, name: str, maps: Maps) -> None:

@@ -166,8 +166,6 @@ class _Mining:
         size = 0
         for chunk in chunks:
             if not size:
-                # The engine refuses wrong images and layers in words; measuring them does not.
-                self.net.strongest(tuple(x[:1] for x in chunk), self.asked.layers)
                 part = next(iter(self.net.batches(chunk, self.asked.layers)))
                 size = max(part.stop - part.start, 1)
             for start in range(0, len(chunk[0]), size):

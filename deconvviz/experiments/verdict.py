@@ -11,14 +11,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from deconvviz.experiments.sanity import (
+from deconvviz.experiments.findings import (
+    ANOTHER_CLASS,
     EDGES,
-    OTHER_IMAGES_CLASS,
-    OTHER_IMAGES_PICTURE,
     Sanity,
+    mean,
 )
 
 _RANKS = ("spearman_abs", "spearman")
@@ -66,7 +63,7 @@ _UNIT = _Question(
 )
 _CLASS = _Question(
     "selectivity",
-    "another class",
+    ANOTHER_CLASS,
     "Asked for the next class instead of the most probable",
     "pictures that start at a class show that class",
     "pictures that start at a class show it in part only",
@@ -103,14 +100,11 @@ def share_kept(sanity: Sanity, group: str, name: str, rule: str) -> float:
         About 0 for another picture, 1 for the same; NaN where there is no such comparison.
     """
     row = sanity.row(group, rule, name)
-    floor_name = OTHER_IMAGES_CLASS if name == _CLASS.name else OTHER_IMAGES_PICTURE
-    floor = sanity.row("floor", rule, floor_name)
-    if row is None or floor is None:
+    if row is None:
         return math.nan
+    floors = {metric: sanity.floor(rule, metric, name == ANOTHER_CLASS) for metric in _RANKS}
     shares = [
-        (row.mean(metric) - floor.mean(metric)) / (1 - floor.mean(metric))
-        for metric in _RANKS
-        if floor.mean(metric) < 1
+        (row.mean(metric) - floor) / (1 - floor) for metric, floor in floors.items() if floor < 1
     ]
     return max((share for share in shares if not math.isnan(share)), default=math.nan)
 
@@ -193,24 +187,24 @@ def _recovered(sanity: Sanity, limits: Thresholds) -> str:
 
 def _covered(sanity: Sanity, limits: Thresholds) -> str:
     own, *beside = (sanity.covering[rule] for rule in sanity.rules)
-    drop, elsewhere = _mean(own.drop), _mean(own.elsewhere)
-    edge = _mean(sanity.covering[EDGES].drop)
+    drop, elsewhere = mean(own.drop), mean(own.elsewhere)
+    edge = mean(sanity.covering[EDGES].drop)
     words = (
         "where they are strong, the unit looks"
         if drop - elsewhere >= limits.beyond
         else "where they are strong is not where the unit looks"
     )
-    numbers = _bracket(*(_percent(_mean(one.drop)) for one in beside))
+    numbers = _bracket(*(_percent(mean(one.drop)) for one in beside))
     return (
         f"Covering their strongest part takes {_percent(drop)} of the activation{numbers}, the "
         f"same shape elsewhere {_percent(elsewhere)}, the image's strongest edges "
         f"{_percent(edge)}; an occluding square agrees with them by a rank correlation of "
-        f"{_mean(own.occlusion):.2f}: {words}."
+        f"{mean(own.occlusion):.2f}: {words}."
     )
 
 
 def _foretold(sanity: Sanity, limits: Thresholds) -> str:
-    unsaid, *beside = (_mean(sanity.covering[rule].infidelity) for rule in sanity.rules)
+    unsaid, *beside = (mean(sanity.covering[rule].infidelity) for rule in sanity.rules)
     if math.isnan(unsaid):
         return "The units did not answer to small changes, so nothing is known of their signs."
     words = (
@@ -225,10 +219,6 @@ def _foretold(sanity: Sanity, limits: Thresholds) -> str:
 def _value(sanity: Sanity, name: str, rule: str, metric: str) -> float:
     row = sanity.row("baseline", rule, name)
     return row.mean(metric) if row else math.nan
-
-
-def _mean(values: npt.NDArray[np.float64]) -> float:
-    return float(values[~np.isnan(values)].mean()) if not np.isnan(values).all() else math.nan
 
 
 def _percent(share: float) -> str:

@@ -22,7 +22,6 @@ from deconvviz.errors import DataError, DeconvvizError
 
 Images = npt.NDArray[np.float32]
 Switches = dict[str, tf.Tensor]
-_BATCH = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,8 +143,7 @@ def maps_of(
         Signed float32 of the images' shape.
     """
     maps = []
-    for first in range(0, len(images), _BATCH):
-        batch = slice(first, first + _BATCH)
+    for batch in net.batches(images, [layer]):
         traced = net.trace(images[batch], layer)
         if switches is not None:
             traced = replace(traced, switches=switches(traced, batch))

@@ -99,7 +99,7 @@ def test_a_question_is_compiled_once_whatever_the_number_of_images(
 
 def test_activations_of_several_layers_are_the_models(model: keras.Model, images: Any) -> None:
     net = Deconvnet(model)
-    given = net.activations(images, ["pool2", "conv1", "dense"])
+    given = net.activations(images, ["pool2", "conv1", "dense", "pool2"])
     assert list(given) == ["pool2", "conv1", "dense"]
     for layer, output in given.items():
         there = keras.Model(model.inputs[0], model.get_layer(layer).output)(images)

@@ -12,9 +12,10 @@ from PIL import Image
 from deconvviz.data import Preprocess
 from deconvviz.deconv.receptive_field import Box
 from deconvviz.drawings.rows import Pictured
-from deconvviz.drawings.sanity import draw, draw_pictures, markdown, write_sanity
+from deconvviz.drawings.sanity import draw_pictures, markdown, write_sanity
+from deconvviz.drawings.sanity_figure import draw
 from deconvviz.experiments.covering import Agreement
-from deconvviz.experiments.sanity import EDGES, Row, Sanity, Settings
+from deconvviz.experiments.findings import EDGES, Row, Sanity, Settings
 from deconvviz.experiments.verdict import verdict
 from deconvviz.experiments.watched import Watched
 
@@ -92,7 +93,7 @@ def test_a_dot_moves_with_its_number(sanity: Sanity) -> None:
 def test_the_table_has_a_line_a_comparison_group_by_group(sanity: Sanity) -> None:
     lines = [line.split(" | ") for line in markdown(sanity).splitlines()]
     assert [line[0] for line in lines[2:5]] == [
-        "| floor", "| new weights from the top", "| selectivity",
+        "| floor", "| new weights down to", "| selectivity",
     ]  # fmt: skip
     cascade = lines[3]
     assert cascade[1:4] == ["conv2", "0.40 ± 0.00", "–"]

@@ -50,8 +50,14 @@ def changed(model: keras.Model, before: dict[str, list[np.ndarray]]) -> set[str]
 def test_layers_come_from_the_target_down_and_what_lies_above_is_left_out(
     model: keras.Model,
 ) -> None:
-    assert Redrawn(model, "pool").layers == ("block/norm", "block/deep", "first")
+    assert Redrawn(model, "pool").layers == ("block/deep", "first")
     assert Redrawn(model, "first").layers == ("first",)
+
+
+def test_batch_normalisation_without_a_filter_below_stands_alone() -> None:
+    layers = [keras.layers.BatchNormalization(name="norm"), keras.layers.ReLU(name="relu")]
+    model = keras.Sequential([keras.Input((4, 4, 3)), *layers])
+    assert Redrawn(model, "relu").layers == ("norm",)
 
 
 def test_only_the_chosen_layers_change_and_they_come_back(model: keras.Model) -> None:

@@ -7,7 +7,8 @@ import pytest
 import deconvviz
 from deconvviz.errors import DataError
 from deconvviz.experiments.covering import Sizes
-from deconvviz.experiments.sanity import Sanity, Settings, check
+from deconvviz.experiments.findings import Sanity, Settings
+from deconvviz.experiments.sanity import check
 from deconvviz.experiments.similarity import METRICS
 from deconvviz.experiments.verdict import verdict
 
@@ -53,7 +54,8 @@ def test_every_check_is_made_by_both_rules(checked: tuple[Sanity, bool]) -> None
         ("floor", "noise"): 3,
         ("floor", "another image's picture"): 6,
         ("floor", "another image's class"): 3,
-        ("floor", "two redrawn networks"): 3,
+        ("floor", "another image's, all weights new"): 6,
+        ("floor", "all weights new twice"): 3,
         ("baseline", "the image"): 3,
         ("baseline", "the image's edges"): 3,
         ("cascade", "conv2"): 6,

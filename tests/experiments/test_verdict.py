@@ -7,7 +7,7 @@ import pytest
 
 from deconvviz.deconv.receptive_field import Box
 from deconvviz.experiments.covering import Agreement
-from deconvviz.experiments.sanity import EDGES, Row, Sanity, Settings
+from deconvviz.experiments.findings import EDGES, OTHER_NETWORKS_PICTURE, Row, Sanity, Settings
 from deconvviz.experiments.verdict import Thresholds, share_kept, verdict
 from deconvviz.experiments.watched import Watched
 
@@ -75,6 +75,14 @@ def test_a_sentence_turns_with_what_stays_of_the_picture(
     assert same not in between
     assert "in part" in between
     assert "35% of the picture stays (35%)" in between
+
+
+def test_the_higher_floor_counts() -> None:
+    sanity = results({"unit": (0.55, -0.5)})
+    shape = row("floor", OTHER_NETWORKS_PICTURE, 0.4, 0)
+    raised = dataclasses.replace(sanity, rows=(*sanity.rows, shape))
+    left = share_kept(raised, "selectivity", "another unit", "deconvnet")
+    assert left == pytest.approx(0.25)  # from .4 to 1, .55 is a quarter of the way
 
 
 def test_what_stays_is_counted_from_the_floor() -> None:
