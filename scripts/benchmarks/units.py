@@ -58,7 +58,8 @@ def _units(layer: str, at_least: float, effort: Effort) -> Row:
         return np.concatenate(made)
 
     require_equal(layer, ours()[: effort.maps], other(BATCHES[0]))
-    batch = quickest(BATCHES, other)
+    sizes = [size for size in BATCHES if size <= effort.maps]
+    batch = quickest(sizes, other) if len(sizes) > 1 else sizes[0]
     pairs = scaled(in_turn(ours, lambda: other(batch), effort.pairs), MAPS / effort.maps)
     what = (
         f"{MAPS} units of VGG16 {layer}, {SIDE}x{SIDE}: the tape (batches of {batch}; "
