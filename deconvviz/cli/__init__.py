@@ -25,6 +25,31 @@ _COMMANDS = {
         "inspect",
         "See what a model file holds, and how it wants its images.",
     ),
+    "features": (
+        "deconvviz.cli.features",
+        "features",
+        "Show what each feature map responds to most.",
+    ),
+    "evolution": (
+        "deconvviz.cli.evolution",
+        "evolution",
+        "Watch feature maps form over a run's kept steps.",
+    ),
+    "invariance": (
+        "deconvviz.cli.invariance",
+        "invariance",
+        "See how far features move when images are moved, enlarged and turned.",
+    ),
+    "occlusion": (
+        "deconvviz.cli.occlusion",
+        "occlusion",
+        "See what a network loses under a sliding square.",
+    ),
+    "correspondence": (
+        "deconvviz.cli.correspondence",
+        "correspondence",
+        "See whether a network knows that parts correspond.",
+    ),
     "data": ("deconvviz.cli.data", "data", "Bring data in without a network connection."),
     "demo": ("deconvviz.cli.demo", "demo", "Small worked examples, with their numbers."),
 }
