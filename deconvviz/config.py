@@ -52,10 +52,13 @@ class DataConfig(_Section):
 class ModelConfig(_Section):
     """Which network is built, and how its weights begin."""
 
-    name: Literal["classic"] = "classic"
+    name: Literal["classic", "deep", "zf"] = "classic"
     init_std: Annotated[float, Field(gt=0)] = 0.1  # of the truncated normal, every kernel
     init_bias: float = 0.1
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # before the last convolution
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # before the last layer; zf: the last two
+    # Convolution filters of a larger root mean square are scaled back to it after every step;
+    # Zeiler & Fergus take 0.1. None leaves them alone.
+    filter_rms: Annotated[float, Field(gt=0)] | None = None
 
 
 class TrainConfig(_Section):
@@ -63,7 +66,12 @@ class TrainConfig(_Section):
 
     steps: Positive = 15_000
     batch_size: Positive = 128
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    optimizer: Literal["adam", "momentum"] = "adam"  # momentum: gradient descent with 0.9 of it
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4  # of a loss that is summed over the batch
+    # one-cycle: from 0 up to learning_rate over the first fifth of the steps, then down to 0 along
+    # a cosine.
+    schedule: Literal["constant", "one-cycle"] = "constant"
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0  # this share goes to all classes
     l2: Annotated[float, Field(ge=0)] = (
         1.0  # times the kernels' sum of squares over 2, added to the sum over the batch
     )

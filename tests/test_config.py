@@ -24,7 +24,8 @@ def test_the_defaults_are_the_classic_program() -> None:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_the_resolved_configuration_reads_back_equal(path: Path, tmp_path: Path) -> None:
-    config = load_config(path, ["data.dir=/some where/it's", "pictures.scale=[0.5, 2]"])
+    layers = 'pictures.layers=["pool1", "pool2"]'
+    config = load_config(path, ["data.dir=/some where/it's", layers, "pictures.scale=[0.5, 2]"])
     (tmp_path / "config.toml").write_text(to_toml(config))
     assert load_config(tmp_path / "config.toml") == config
 

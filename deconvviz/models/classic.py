@@ -8,6 +8,7 @@ import keras
 
 from deconvviz.config import ModelConfig
 from deconvviz.models.pooling import MaxPoolingWithSwitches
+from deconvviz.models.start import convolution
 
 
 def classic_network(
@@ -16,7 +17,8 @@ def classic_network(
     """Build the network, its weights drawn from Keras's global seed.
 
     Args:
-        config: the weights' start, and the dropout rate before the last convolution.
+        config: the weights' start, the filters' radius, and the dropout rate before the last
+            convolution.
         input_shape: height, width and channels; the sides are multiples of 4.
         classes: the number of classes.
 
@@ -25,26 +27,14 @@ def classic_network(
     """
     height, width, _ = input_shape
     images = keras.Input(input_shape, name="images")
-    x = _convolution(config, 64, "conv1")(images)
+    x = convolution(config, 64, 5, "conv1", activation="relu")(images)
     x = MaxPoolingWithSwitches(2, padding="same", name="pool1")(x)
-    x = _convolution(config, 64, "conv2")(x)
+    x = convolution(config, 64, 5, "conv2", activation="relu")(x)
     x = MaxPoolingWithSwitches(2, padding="same", name="pool2")(x)
     if config.dropout:
         x = keras.layers.Dropout(config.dropout, name="dropout")(x)
-    x = _convolution(config, classes, "conv3")(x)
+    x = convolution(config, classes, 5, "conv3", activation="relu")(x)
     x = keras.layers.AveragePooling2D((height // 4, width // 4), name="pool3")(x)
     x = keras.layers.Flatten(name="flatten")(x)
     x = keras.layers.Softmax(name="softmax")(x)
     return keras.Model(images, x, name="classic")
-
-
-def _convolution(config: ModelConfig, filters: int, name: str) -> keras.layers.Conv2D:
-    return keras.layers.Conv2D(
-        filters,
-        5,
-        padding="same",
-        activation="relu",
-        kernel_initializer=keras.initializers.TruncatedNormal(stddev=config.init_std),
-        bias_initializer=keras.initializers.Constant(config.init_bias),
-        name=name,
-    )

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import keras
 
-import deconvviz.models.pooling  # noqa: F401  Keras finds the layer once it is registered
+import deconvviz.models.pooling
+import deconvviz.models.renormalise  # noqa: F401  Keras finds a class once it is registered
 from deconvviz.errors import CheckpointError
 from deconvviz.models.allowance import TooManyWeights, at_most
 from deconvviz.models.preflight import ModelFile, file_state, inspect_file, model_file

@@ -20,7 +20,7 @@ _VALUES = {  # how Keras writes constants and connections into a configuration
     "__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__",
     "__tuple__", "TensorShape",
 }  # fmt: skip
-_OURS = "deconvviz>MaxPoolingWithSwitches"
+_OURS = ("deconvviz>MaxPoolingWithSwitches", "deconvviz>FilterRadius")
 _KERAS_2_ONLY = {"TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer", "ModuleWrapper"}
 
 Config = dict[str, Any]
@@ -138,8 +138,9 @@ def _is_known(entry: Config) -> bool:
     registered = entry.get("registered_name")
     if not (isinstance(name, str) and isinstance(module, str | None)):
         return False
-    if _OURS in (name, registered):
-        return name in (_OURS, _OURS.partition(">")[2])
+    ours = registered if registered in _OURS else name
+    if ours in _OURS:
+        return name in (ours, ours.partition(">")[2])
     if name == "function":
         function = entry.get("config")
         return isinstance(function, str) and is_function(function, module)

@@ -27,7 +27,7 @@ from deconvviz.data import (
     training_batches,
 )
 from deconvviz.errors import CheckpointError, DataError, DeconvvizError
-from deconvviz.models.classic import classic_network
+from deconvviz.models.networks import build_network
 from deconvviz.render.tensorboard import EventLog
 from deconvviz.training.evolution import EvolutionPictures
 from deconvviz.training.loop import make_accuracy, make_optimizer, make_train_step
@@ -82,7 +82,7 @@ class Trainer:
         self.config, self.dataset = config, dataset
         self.preprocess = Preprocess(config.data.preprocess, config.data.crop)
         shape = self.preprocess.window(dataset.train.images[:1]).shape[1:]
-        self.model = classic_network(config.model, shape, len(dataset.classes))
+        self.model = build_network(config.model, shape, len(dataset.classes))
         self.optimizer = make_optimizer(config.train)
         self.train_step = make_train_step(self.model, self.optimizer, config.train)
         self.accuracy = make_accuracy(self.model)

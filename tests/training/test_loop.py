@@ -1,0 +1,72 @@
+"""The optimizers, the learning rate over the steps, and smoothed labels, against numpy."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from deconvviz.config import TrainConfig
+from deconvviz.training.loop import make_optimizer, make_train_step
+
+
+def linear(weights: np.ndarray) -> Any:
+    images = keras.Input((weights.shape[0],))
+    logits = keras.layers.Dense(weights.shape[1], use_bias=False, name="logits")
+    model = keras.Model(images, keras.layers.Softmax()(logits(images)))
+    logits.set_weights([weights])
+    return model
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return raised / raised.sum(axis=1, keepdims=True)
+
+
+def test_a_cycle_rises_over_a_fifth_of_the_steps_and_falls_to_zero_along_a_cosine() -> None:
+    optimizer = make_optimizer(TrainConfig(steps=100, learning_rate=0.5, schedule="one-cycle"))
+    rates = []
+    for step in range(101):
+        optimizer.iterations.assign(step)
+        rates.append(float(optimizer.learning_rate))
+    np.testing.assert_allclose(rates[:21], np.arange(21) / 20 * 0.5, atol=1e-7)
+    falling = 0.25 * (1 + np.cos(np.pi * np.arange(81) / 80))
+    np.testing.assert_allclose(rates[20:], falling, atol=1e-7)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4])
+def test_even_the_shortest_run_has_a_cycle(steps: int) -> None:
+    optimizer = make_optimizer(TrainConfig(steps=steps, learning_rate=0.5, schedule="one-cycle"))
+    for step in range(steps + 1):
+        optimizer.iterations.assign(step)
+        assert 0 <= float(optimizer.learning_rate) <= 0.5
+
+
+def test_a_constant_rate_is_the_default() -> None:
+    optimizer = make_optimizer(TrainConfig(learning_rate=0.25))
+    assert isinstance(optimizer, keras.optimizers.Adam)
+    optimizer.iterations.assign(1000)
+    assert float(optimizer.learning_rate) == 0.25
+
+
+def test_smoothed_labels_and_momentum_take_the_steps_that_numpy_takes() -> None:
+    random = np.random.default_rng(0)
+    x, weights = random.normal(size=(6, 5)), random.normal(size=(5, 3)) * 0.3
+    labels = np.array([0, 1, 2, 2, 1, 0])
+    smoothing, l2, rate = 0.3, 0.05, 0.02
+    config = TrainConfig(optimizer="momentum", learning_rate=rate, label_smoothing=smoothing, l2=l2)
+    model = linear(weights.astype(np.float32))
+    step = make_train_step(model, make_optimizer(config), config)
+
+    aim = np.eye(3)[labels] * (1 - smoothing) + smoothing / 3
+    velocity = np.zeros_like(weights)
+    for _ in range(3):
+        p = probabilities(x @ weights)
+        expected = -(aim * np.log(p)).sum() + l2 * (weights**2).sum() / 2
+        loss = float(step(tf.constant(x, tf.float32), tf.constant(labels)))
+        assert loss == pytest.approx(expected, rel=1e-5)
+        gradient = x.T @ (p - aim) + l2 * weights
+        velocity = 0.9 * velocity - rate * gradient
+        weights = weights + velocity
+        np.testing.assert_allclose(model.get_layer("logits").kernel.numpy(), weights, rtol=1e-4)
