@@ -40,6 +40,11 @@ class Windows:
     offset: Integers
     step: Integers
 
+    @property
+    def share(self) -> float:
+        """How much of the image's pixels a window takes."""
+        return float(np.prod(self.size) / np.prod(self.image))
+
     def place(self, units: Integers) -> tuple[Integers, Integers]:
         """Lay a window for each unit.
 

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -32,6 +33,23 @@ from deconvviz.errors import DataError, DeconvvizError
 Images = npt.NDArray[np.float32]
 Inputs = tuple[Images, ...]
 Integers = npt.NDArray[np.int32]
+
+# Up to which share of the image windows are taken. To find the strongest unit first, the whole
+# image goes forward once more.
+_SHARE, _SHARE_TO_FIND = 1 / 2, 1 / 5
+
+
+@dataclass(frozen=True)
+class _Way:
+    """What is known of the way back from a layer, once all its steps have a rule.
+
+    Attributes:
+        local: nothing comes back to where nothing was sent.
+        depends_on_image: it is another for another image.
+    """
+
+    local: bool
+    depends_on_image: bool
 
 
 class Deconvnet:
@@ -82,6 +100,7 @@ class Deconvnet:
         self._compiled = Compiled(self._graph, self.rules)
         self._laid: dict[tuple[str, int, int], Windows | None] = {}
         self._fields: dict[Any, ReceptiveField | None] = {}
+        self._ways: dict[str, _Way] = {}
 
     @property
     def layers(self) -> tuple[LayerInfo, ...]:
@@ -148,7 +167,8 @@ class Deconvnet:
     ) -> Inputs:
         """Reconstruct a unit each, on its own window where there is one."""
         windows = self._windows(inputs, layer)
-        if windows is None:
+        worth_it = _SHARE_TO_FIND if isinstance(places, str) else _SHARE
+        if windows is None or windows.share > worth_it:
             return self._whole(inputs, (layer,), features, places, start, len(features))[layer]
         if isinstance(places, str):
             places = self._strongest_places(inputs, layer, features)
@@ -206,9 +226,7 @@ class Deconvnet:
 
     def _windows(self, inputs: Inputs, layer: str) -> Windows | None:
         """Lay windows for a layer's units, where nothing comes back from outside of them."""
-        below = self._graph.below(self._graph.targets[layer])
-        local = all(rule_for(step, self.rules) in LOCAL for step in below)
-        if len(inputs) > 1 or not local or not len(inputs[0]):
+        if len(inputs) > 1 or not self._way(layer).local or not len(inputs[0]):
             return None
         height, width = inputs[0].shape[1:3]
         if (layer, height, width) not in self._laid:
@@ -227,9 +245,18 @@ class Deconvnet:
             UnsupportedLayerError: for a layer on the way that the rules do not define.
         """
         target = self._target(layer)
-        for step in reversed(self._graph.below(self._graph.targets[layer])):
-            rule_for(step, self.rules)
+        self._way(layer)
         return target
+
+    def _way(self, layer: str) -> _Way:
+        """Look the way back from a layer through, once; the last of its steps first."""
+        if layer not in self._ways:
+            steps = reversed(self._graph.below(self._graph.targets[layer]))
+            taken = {rule_for(step, self.rules) for step in steps}
+            self._ways[layer] = _Way(
+                taken <= set(LOCAL), depends_on_image(self._graph, layer, self.rules)
+            )
+        return self._ways[layer]
 
     def approximated(self, layer: str) -> tuple[str, ...]:
         """Name the steps on the way back from a layer that go by their gradient for want of a rule.
@@ -271,7 +298,7 @@ class Deconvnet:
         image, but for its strength (Springenberg et al. 2014; Mahendran & Vedaldi 2016).
         """
         self.require(layer)
-        return depends_on_image(self._graph, layer, self.rules)
+        return self._way(layer).depends_on_image
 
     def activation(self, images: Images | tuple[Images, ...], layer: str) -> Images:
         """Run images forward to a layer.
