@@ -1,32 +1,30 @@
-"""`deconvviz inspect`: what a model file is, what its layers are, and how it wants its images."""
+"""`deconvviz inspect`: what a model file is, how it wants its images, and what ails its layers."""
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich import box
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, track
 from rich.table import Table
 
 from deconvviz.cli import options
 from deconvviz.cli.checkpoint import Checkpoint, input_shape, look_at
 from deconvviz.cli.checkpoint import checkpoint as find_out
+from deconvviz.cli.diagnosis import diagnosis_record, print_diagnosis
+from deconvviz.cli.layer_table import print_layers
 from deconvviz.cli.pictures import load
 from deconvviz.cli.quiet import import_tensorflow
 
 if TYPE_CHECKING:
+    from deconvviz.data import Dataset, Split
     from deconvviz.deconv.deconvnet import Deconvnet
-    from deconvviz.deconv.survey import LayerInfo
 
 _WIDE = 200  # columns, where no terminal says how many there are
-_LEGEND = (
-    "what a unit sees: height x width of its receptive field in pixels, how far it goes from one "
-    "unit to the next, and where it begins for the first unit (in the padding, below 0)"
-)
 
 
 @click.command()
@@ -34,7 +32,8 @@ _LEGEND = (
 @click.option(
     "--dataset",
     type=click.Choice(["cifar10", "photos", "folder"]),
-    help="Labelled images: show the accuracy on them under each known preprocessing.",
+    help="Labelled images: show the accuracy on them under each known preprocessing, and what "
+    "the network's filters and feature maps suffer from.",
 )
 @options.SPLIT
 @options.DATA_DIR
@@ -59,7 +58,8 @@ def inspect(
     """See what a model file holds: its layers, what each unit sees, which rule reverses it.
 
     With --dataset, also how accurate it is under each way to scale the images, so that you can tell
-    which one it was trained with.
+    which one it was trained with; and a diagnosis: feature maps that never respond, filters that
+    drown the others, the frequencies and colours of the first filters, lattices and aliasing.
     """
     file = look_at(ckpt)
     import_tensorflow(verbose)
@@ -78,37 +78,68 @@ def inspect(
         "layers": [asdict(layer) for layer in net.layers],
     }
     if not as_json:
-        _print_layers(record, net.layers)
+        print_layers(_console(), record, net.layers)
     if dataset is not None:
-        checkpoint = find_out(ckpt, file, Path())
-        asked = (dataset, split, data_dir, limit, fit, size)
-        record["accuracy"] = _accuracy(net, checkpoint, *asked)
+        labelled = _labelled(net, find_out(ckpt, file, Path()), dataset, data_dir, fit, size)
+        part = labelled.take(split, limit)
+        record["accuracy"] = _accuracy(net, labelled, part, split)
         if not as_json:
             _print_accuracy(record["accuracy"])
+        _diagnose(net, labelled, part, record, as_json)
     if as_json:
         click.echo(json.dumps(record, indent=2))
 
 
-def _accuracy(
+@dataclass(frozen=True)
+class _Labelled:
+    """A data set, and how the network wants its images.
+
+    Attributes:
+        dataset: the data set.
+        shape: height, width and channels that images are fitted to.
+        fit: how they are.
+        crop: the side of the window that the network sees; 0 for the whole image.
+        preprocess: a run's own scaling; None where nobody knows it.
+    """
+
+    dataset: "Dataset"
+    shape: tuple[int, int, int]
+    fit: Any
+    crop: int
+    preprocess: str | None
+
+    def take(self, split: str, limit: int | None) -> "Split":
+        """Give the first images of a split, fitted to the network's size."""
+        from deconvviz.data import Split, fit_images
+
+        part = self.dataset.test if split == "test" else self.dataset.train
+        height, width, channels = self.shape
+        size, grey = (height, width), channels == 1
+        images = fit_images(part.images[:limit], size, grey=grey, fit=self.fit)
+        return Split(images, part.labels[:limit])
+
+
+def _labelled(
     net: "Deconvnet",
     checkpoint: Checkpoint,
     name: str,
-    split: str,
     data_dir: Path | None,
-    limit: int | None,
     fit: Any,
     size: tuple[int, int] | None,
-) -> dict[str, Any]:
-    from deconvviz.data import Preprocess, Split, fit_images
+) -> _Labelled:
+    shape = input_shape(checkpoint, net, size)
+    dataset = load(checkpoint, name, data_dir, max(shape[:2]))
+    own = checkpoint.data
+    crop, preprocess = (own.crop, own.preprocess) if own else (0, None)
+    return _Labelled(dataset, shape, fit, crop, preprocess)
+
+
+def _accuracy(net: "Deconvnet", labelled: _Labelled, part: "Split", split: str) -> dict[str, Any]:
+    from deconvviz.data import Preprocess
     from deconvviz.experiments.accuracy import accuracies, scalings_for
 
-    height, width, channels = input_shape(checkpoint, net, size)
-    dataset = load(checkpoint, name, data_dir, max(height, width))
-    part = dataset.test if split == "test" else dataset.train
-    images = fit_images(part.images[:limit], (height, width), grey=channels == 1, fit=fit)
-    crop = checkpoint.data.crop if checkpoint.data else 0
-    ways = [Preprocess(kind, crop) for kind in scalings_for(channels)]
-    measured = accuracies(net.model, Split(images, part.labels[:limit]), ways, len(dataset.classes))
+    ways = [Preprocess(kind, labelled.crop) for kind in scalings_for(labelled.shape[2])]
+    measured = accuracies(net.model, part, ways, len(labelled.dataset.classes))
     screen = Console(stderr=True)
     each = track(
         measured,
@@ -119,41 +150,34 @@ def _accuracy(
         disable=not screen.is_terminal,
     )
     return {
-        "dataset": dataset.name,
+        "dataset": labelled.dataset.name,
         "split": split,
-        "images": len(images),
+        "images": len(part.images),
         "preprocess": {way.name: accuracy for way, accuracy in each},
     }
 
 
-def _print_layers(record: dict[str, Any], layers: tuple["LayerInfo", ...]) -> None:
-    console = _console()
-    console.print(f"{record['file']}: {record['format']}", highlight=False, soft_wrap=True)
-    console.print(f"sha256 {record['sha256']}", highlight=False, soft_wrap=True)
-    shapes = " and ".join(_shape(shape) for shape in record["inputs"])
-    console.print(f"takes {shapes}; {record['parameters']:,} parameters", highlight=False)
-    table = Table(box=box.SIMPLE, pad_edge=False)
-    for heading in ("layer", "kind", "output", "a unit sees", "stride", "offset"):
-        table.add_column(heading, overflow="fold")
-    table.add_column(f"rule ({record['rules']})", overflow="fold")
-    table.add_column("parameters", justify="right")
-    for layer in layers:
-        table.add_row(
-            layer.path,
-            layer.kind,
-            _shape(layer.output_shape),
-            *_field(layer),
-            layer.rule or layer.reason or "",
-            f"{layer.parameters:,}",
-        )
-    console.print(table)
-    console.print(_LEGEND, highlight=False)
+def _diagnose(
+    net: "Deconvnet", labelled: _Labelled, part: "Split", record: dict[str, Any], as_json: bool
+) -> None:
+    """Look it over on images scaled as the run did, or else as it is right most often."""
+    from deconvviz.data import Preprocess
+    from deconvviz.experiments.diagnosis import diagnose
+
+    accuracy = record["accuracy"]["preprocess"]
+    way = Preprocess(labelled.preprocess or max(accuracy, key=accuracy.get), labelled.crop)
+    screen = Console(stderr=True)
+    with Progress(console=screen, transient=True, disable=not screen.is_terminal) as live:
+        task = live.add_task("what the feature maps do", total=len(part.images))
+        found = diagnose(net, part.images, way, lambda done: live.update(task, completed=done))
+    record["diagnosis"] = diagnosis_record(found)
+    if not as_json:
+        print_diagnosis(_console(), found, _images(record["accuracy"]))
 
 
 def _print_accuracy(measured: dict[str, Any]) -> None:
     console = _console()
-    of = f"{measured['images']:,} {measured['split']} images of {measured['dataset']}"
-    console.print(f"\nHow accurate it is on {of}:", highlight=False)
+    console.print(f"\nHow accurate it is on {_images(measured)}:", highlight=False)
     table = Table(box=box.SIMPLE, pad_edge=False)
     table.add_column("--preprocess")
     table.add_column("accuracy", justify="right")
@@ -163,20 +187,9 @@ def _print_accuracy(measured: dict[str, Any]) -> None:
     console.print(table)
 
 
+def _images(measured: dict[str, Any]) -> str:
+    return f"{measured['images']:,} {measured['split']} images of {measured['dataset']}"
+
+
 def _console() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=_WIDE)
-
-
-def _shape(shape: Any) -> str:
-    return "x".join("any" if size is None else str(size) for size in shape)
-
-
-def _field(layer: "LayerInfo") -> tuple[str, str, str]:
-    field = layer.receptive_field
-    if field is None:
-        return "the whole", "", ""
-    return (
-        "{}x{}".format(*field.size),
-        "{:g}, {:g}".format(*field.stride),
-        "{}, {}".format(*field.offset),
-    )

@@ -1,4 +1,4 @@
-"""`deconvviz inspect`: what a model file holds, and under which scaling it is right most often."""
+"""`deconvviz inspect`: what a model file holds, how its images are scaled, what ails its layers."""
 
 import hashlib
 import json
@@ -91,6 +91,76 @@ def test_the_accuracy_tells_how_the_images_were_scaled(
     ended = call("inspect", "--ckpt", brightness, "--dataset", "folder", "--data-dir", pictures)
     ranked = [line.split() for line in ended.out.splitlines() if line.startswith(" ")]
     assert ["raw", "1.000"] in ranked
+
+
+@pytest.fixture(scope="module")
+def ailing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tells bright raw pixels from dark ones, with a dead map and a first layer that skips pixels.
+
+    Scaled to 0 to 255, map 0 is the first channel, and map 1 never rises above 0.
+    """
+    import keras
+
+    model = keras.Sequential(
+        [
+            keras.Input((12, 12, 3)),
+            keras.layers.Conv2D(2, 1, strides=2, activation="relu", name="conv"),
+            keras.layers.GlobalAveragePooling2D(name="mean"),
+            keras.layers.Dense(2, name="class"),
+        ]
+    )
+    kernel = np.zeros((1, 1, 3, 2), np.float32)
+    kernel[0, 0, 0] = 1, -1
+    answer = np.array([[1, -1], [0, 0]], np.float32)
+    model.set_weights([kernel, np.zeros(2), answer, np.array([-127.5, 127.5])])
+    path = tmp_path_factory.mktemp("models") / "ailing.keras"
+    model.save(path)
+    return path
+
+
+def test_the_diagnosis_is_made_under_the_scaling_that_fits_best(
+    call: Any, ailing: Path, pictures: Path
+) -> None:
+    arguments = ("--ckpt", ailing, "--dataset", "folder", "--data-dir", pictures)
+    ended = call("inspect", *arguments, "--json")
+    assert ended.code == 0, ended.err
+    found = json.loads(ended.out)["diagnosis"]
+    assert found["preprocess"] == "raw"
+    (maps,) = found["maps"]
+    assert (maps["layer"], maps["dead"]) == ("conv", [1])
+    assert maps["fires"] == [1, 0]
+    np.testing.assert_allclose(found["filters"][0]["rms"], np.ones(2) / np.sqrt(3))
+    np.testing.assert_allclose(found["first"][0]["colour"], [2 / 3, 2 / 3])
+    (lattice,) = found["lattices"]
+    assert (lattice["window"], lattice["stride"], lattice["ratio"]) == ([1, 1], [2, 2], "1:0")
+    words = ("are dead", "nothing looks at", "aliasing")
+    assert len(found["complaints"]) == len(words)
+    for text, word in zip(found["complaints"], words, strict=True):
+        assert word in text
+
+
+def test_the_diagnosis_says_in_words_what_the_json_holds(
+    call: Any, ailing: Path, pictures: Path
+) -> None:
+    arguments = ("--ckpt", ailing, "--dataset", "folder", "--data-dir", pictures)
+    told = json.loads(call("inspect", *arguments, "--json").out)["diagnosis"]["complaints"]
+    ended = call("inspect", *arguments)
+    assert ended.code == 0, ended.err
+    said = " ".join(ended.out.split())
+    for text in told:
+        assert text in said
+    assert "conv 2 1 1" in said  # two maps, one of them dead, the same one seldom above 0
+
+
+def test_a_run_is_diagnosed_under_its_own_scaling_whatever_fits_better(
+    call: Any, trained: Path
+) -> None:
+    ended = call("inspect", "--ckpt", trained, "--dataset", "folder", "--json")
+    assert ended.code == 0, ended.err
+    found = json.loads(ended.out)["diagnosis"]
+    assert found["preprocess"] == "standardize"
+    assert [maps["layer"] for maps in found["maps"]] == ["conv1", "conv2", "conv3"]
+    assert [first["layer"] for first in found["first"]] == ["conv1"]
 
 
 def test_a_network_that_gives_no_number_a_class_is_refused(
