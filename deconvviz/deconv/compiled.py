@@ -16,7 +16,7 @@ import tensorflow as tf
 from deconvviz.deconv.graph import Graph, Step
 from deconvviz.deconv.project import project, wide
 from deconvviz.deconv.rules import Rule, Rules
-from deconvviz.deconv.shortcuts import SHORTCUTS
+from deconvviz.deconv.shortcuts import CALLS, SHORTCUTS
 from deconvviz.deconv.start import start_signal
 from deconvviz.deconv.trace import Trace, first_not_finite, run_forward, sound
 
@@ -120,12 +120,12 @@ class Compiled:
 
     def _activations(self, layers: tuple[str, ...], inputs: Tensors) -> Any:
         targets = [self._graph.targets[layer] for layer in layers]
-        values, _ = run_forward(self._graph, inputs, targets)
+        values, _ = run_forward(self._graph, inputs, targets, CALLS)
         return tuple(values[target] for target in targets), self._fine(targets, values)
 
     def _peaks(self, layers: tuple[str, ...], inputs: Tensors) -> Any:
         targets = [self._graph.targets[layer] for layer in layers]
-        values, _ = run_forward(self._graph, inputs, targets)
+        values, _ = run_forward(self._graph, inputs, targets, CALLS)
         maps = {target: values[target] for target in targets}
         peaks = {
             target: tf.cast(tf.reduce_max(x, axis=(1, 2)) if len(x.shape) == 4 else x, tf.float32)
@@ -139,7 +139,7 @@ class Compiled:
     ) -> Any:
         layers, strongest, start, one_image = fixed
         targets = [self._graph.targets[layer] for layer in layers]
-        values, switches = run_forward(self._graph, inputs, targets)
+        values, switches = run_forward(self._graph, inputs, targets, CALLS)
         fine = self._fine(targets, values)
         if one_image:
             count = tf.shape(chosen[0])[0]
@@ -156,7 +156,7 @@ class Compiled:
 
     def _trace(self, layer: str, inputs: Tensors) -> Any:
         target = self._graph.targets[layer]
-        values, switches = run_forward(self._graph, inputs, (target,))
+        values, switches = run_forward(self._graph, inputs, (target,), calls={})
         return values, switches, first_not_finite(self._graph.below(target), values)
 
     def _project(

@@ -13,6 +13,7 @@ import tensorflow as tf
 from deconvviz.deconv.affine import AFFINE, IDENTITIES
 from deconvviz.deconv.graph import Graph, Step, Tensors
 from deconvviz.deconv.kinds import look_up
+from deconvviz.deconv.project import wide
 from deconvviz.deconv.switches import global_max_with_switches, max_pool_with_switches, maximum
 
 
@@ -34,8 +35,15 @@ class Trace:
     switches: dict[str, tf.Tensor]
 
 
+# What runs a step: one tensor an input, one tensor an output.
+Call = Callable[[Step, Tensors], tuple[tf.Tensor, ...]]
+
+
 def run_forward(
-    graph: Graph, inputs: tuple[tf.Tensor, ...], targets: Sequence[int]
+    graph: Graph,
+    inputs: tuple[tf.Tensor, ...],
+    targets: Sequence[int],
+    calls: Mapping[object, Call],
 ) -> tuple[dict[int, tf.Tensor], dict[str, tf.Tensor]]:
     """Run a batch forward to some slots.
 
@@ -46,6 +54,7 @@ def run_forward(
         graph: the flattened model.
         inputs: one tensor `[n, ...]` for each of the model's inputs.
         targets: the slots.
+        calls: for a kind of step, what runs it in place of its own call.
 
     Returns:
         The values of all slots below, and the switches, as in a `Trace`.
@@ -57,7 +66,9 @@ def run_forward(
         find_switches = look_up(step, _SWITCHES)
         if find_switches is not None:
             switches[step.path] = find_switches(step, tensors)
-        values.update(zip(step.outputs, step.call(tensors), strict=True))
+        call = look_up(step, calls)
+        outputs = step.call(tensors) if call is None else call(step, tensors)
+        values.update(zip(step.outputs, outputs, strict=True))
     return values, switches
 
 
@@ -86,7 +97,8 @@ def sound(
     out of all that is not affine. So no sum has to be written down before it is rectified.
 
     Returns:
-        A bool scalar. `first_not_finite` says where the first one came from.
+        A bool scalar. `first_not_finite` says where the first one came from; or that there was
+        none, where only their sum passed the end of float32.
     """
     looked_at = {*graph.inputs, *targets}
     for step in graph.below(*targets):
@@ -94,7 +106,14 @@ def sound(
             looked_at.update(step.inputs)
         elif look_up(step, _HANDS_ON) is None:
             looked_at.update(step.outputs)
-    return _finite((*(values[slot] for slot in sorted(looked_at)), *weights))
+    return _sums_finite((*(values[slot] for slot in sorted(looked_at)), *weights))
+
+
+def _sums_finite(tensors: Iterable[tf.Tensor]) -> tf.Tensor:
+    """A sum hands on what is not finite, and takes a look at each number."""
+    numbers = [wide(tensor) for tensor in tensors if tensor.dtype.is_floating]
+    sums = [tf.cast(tf.reduce_sum(tensor), tf.float64) for tensor in numbers]
+    return tf.reduce_all(tf.math.is_finite(tf.stack(sums)))
 
 
 def _finite(tensors: Iterable[tf.Tensor]) -> tf.Tensor:

@@ -42,9 +42,9 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The layers of each forward pass that was compiled since."""
     compiled_since: list[list[str]] = []
 
-    def noted(graph: Any, inputs: Any, targets: Any) -> Any:
+    def noted(graph: Any, inputs: Any, targets: Any, calls: Any) -> Any:
         compiled_since.append([step.path for step in graph.below(*targets)])
-        return run_forward(graph, inputs, targets)
+        return run_forward(graph, inputs, targets, calls)
 
     monkeypatch.setattr(compiled, "run_forward", noted)
     return compiled_since
@@ -165,7 +165,7 @@ def test_nothing_that_could_be_swallowed_goes_unseen(number: float) -> None:
     )
     graph, images = flatten(model), tf.ones((1, 8, 8, 3))
     target = graph.targets["pool"]
-    values, _ = run_forward(graph, (images,), (target,))
+    values, _ = run_forward(graph, (images,), (target,), calls={})
     weights = [tf.convert_to_tensor(variable.value) for variable in model.variables]
     assert sound(graph, [target], values, weights)
     broken = tf.fill([1, 8, 8, 4], np.float32(number))

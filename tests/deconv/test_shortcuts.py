@@ -12,7 +12,7 @@ import tensorflow as tf
 from deconvviz import Deconvnet
 from deconvviz.deconv import compiled, rules, shortcuts
 from deconvviz.deconv.rules import DECONVNET, StepTrace, transposed_convolution, unpooling
-from deconvviz.deconv.shortcuts import SHORTCUTS, convolve_back, unpool_in_place
+from deconvviz.deconv.shortcuts import SHORTCUTS, convolve, convolve_back, unpool_in_place
 
 layers = keras.layers
 ROUNDING = 2e-6  # float32 sums of a few thousand terms in another order
@@ -76,6 +76,23 @@ def test_a_kernel_turned_around_transposes_the_convolution(
         convolve_back(traced(layers.Conv2D(7, kernel, 2), noise(2, 12, 13, channels)), signal)
     monkeypatch.setattr(shortcuts, "transposed_convolution", transposed_convolution)
     assert np.abs(back() - there).max() <= ROUNDING * np.abs(there).max()
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "how", [{}, {"padding": "same", "strides": 2}, {"dilation_rate": 2}, {"groups": 2}], ids=str
+)
+def test_a_convolution_with_its_bias_fused_is_the_layers(how: Any, dtype: str, bias: bool) -> None:
+    conv = layers.Conv2D(6, (3, 2), use_bias=bias, bias_initializer="normal", dtype=dtype, **how)
+    x = tf.cast(noise(2, 9, 8, 4), conv.compute_dtype)
+    step: Any = SimpleNamespace(operation=conv, call=lambda xs: (conv(xs[0]),))
+    there = conv(x)
+    (here,) = tf.function(lambda: convolve(step, (x,)), autograph=False)()
+    assert here.dtype == there.dtype
+    # The same sums, which a fused op may round otherwise.
+    close = 1e-5 if conv.variable_dtype == conv.compute_dtype else 0.0
+    np.testing.assert_allclose(here, there, rtol=close, atol=close)
 
 
 def chain(positions: int = 32) -> keras.Model:
