@@ -27,6 +27,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 
 from deconvviz.errors import DeconvvizError
+from deconvviz.render.png import QUICK
 from deconvviz.render.scaling import Pixels
 
 
@@ -142,5 +143,5 @@ class EventLog:
 
 def _png(pixels: Pixels) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, format="PNG")
+    Image.fromarray(pixels).save(file, format="PNG", compress_level=QUICK)
     return file.getvalue()
