@@ -50,6 +50,7 @@ _COMMANDS = {
         "correspondence",
         "See whether a network knows that parts correspond.",
     ),
+    "sanity": ("deconvviz.cli.sanity", "sanity", "Check what a network's pictures prove."),
     "data": ("deconvviz.cli.data", "data", "Bring data in without a network connection."),
     "demo": ("deconvviz.cli.demo", "demo", "Small worked examples, with their numbers."),
 }
