@@ -41,9 +41,10 @@ def _of_dead_maps(diagnosis: Diagnosis) -> Iterator[str]:
 def _of_dominating(filters: Filters) -> Iterator[str]:
     if filters.dominating:
         yield (
-            f"{filters.layer}: filters {_listed(filters.dominating)} dominate, their RMS is more "
-            f"than {DOMINATES:g} times the layer's median. Zeiler & Fergus hold every filter "
-            "within 0.1: model.filter_rms = 0.1 in the configuration."
+            f"{filters.layer}: {len(filters.dominating)} of {len(filters.rms)} filters dominate, "
+            f"their RMS is more than {DOMINATES:g} times the layer's median: "
+            f"{_listed(filters.dominating)}. Zeiler & Fergus hold every filter within 0.1: "
+            "model.filter_rms = 0.1 in the configuration."
         )
 
 

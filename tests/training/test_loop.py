@@ -1,5 +1,6 @@
 """The optimizers, the learning rate over the steps, and smoothed labels, against numpy."""
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -7,8 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deconvviz.config import TrainConfig
+from deconvviz.config import ModelConfig, TrainConfig
+from deconvviz.models.networks import build_network
 from deconvviz.training.loop import make_optimizer, make_train_step
+from deconvviz.training.state import Progress, restore_state, save_state
 
 
 def linear(weights: np.ndarray) -> Any:
@@ -70,3 +73,31 @@ def test_smoothed_labels_and_momentum_take_the_steps_that_numpy_takes() -> None:
         velocity = 0.9 * velocity - rate * gradient
         weights = weights + velocity
         np.testing.assert_allclose(model.get_layer("logits").kernel.numpy(), weights, rtol=1e-4)
+
+
+def test_a_stopped_cycle_goes_on_as_if_it_had_never_stopped(tmp_path: Path) -> None:
+    """Normalisation's averages, momentum, dropout and the place in the cycle are all kept."""
+    config = TrainConfig(steps=6, optimizer="momentum", schedule="one-cycle", learning_rate=1e-3)
+    random = np.random.default_rng(0)
+    x = [tf.constant(random.normal(size=(8, 8, 8, 3)), tf.float32) for _ in range(6)]
+    y = tf.constant(random.integers(0, 4, 8))
+
+    def start() -> tuple[Any, Any, Any]:
+        keras.utils.clear_session()  # as in a process of its own, whose names count from the first
+        keras.utils.set_random_seed(0)
+        network = ModelConfig(name="deep", dropout=0.5, filter_rms=0.1)
+        model = build_network(network, (8, 8, 3), 4)
+        optimizer = make_optimizer(config)
+        return model, optimizer, make_train_step(model, optimizer, config)
+
+    model, optimizer, step = start()
+    for number, images in enumerate(x):
+        if number == 3:
+            save_state(tmp_path / "state.npz", model, optimizer, Progress(3))
+        step(images, y)
+    again, optimizer, step = start()
+    restore_state(tmp_path / "state.npz", again, optimizer)
+    for images in x[3:]:
+        step(images, y)
+    for expected, given in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(given, expected)
