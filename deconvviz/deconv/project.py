@@ -1,11 +1,22 @@
 """The way back: a signal at a layer's output, reversed step by step to pixels."""
 
-from collections.abc import Mapping
+import operator
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
+import keras
 import tensorflow as tf
 
-from deconvviz.deconv.graph import Graph
-from deconvviz.deconv.rules import Rule, Rules, StepTrace, rule_for
+from deconvviz.deconv.graph import Graph, Step
+from deconvviz.deconv.rules import (
+    Rule,
+    Rules,
+    StepTrace,
+    pass_on,
+    rectify,
+    rule_for,
+    unpooling,
+)
 
 
 def project(
@@ -36,7 +47,9 @@ def project(
         UnsupportedLayerError: for the first step on the way that the rules do not define.
     """
     signals = {target: wide(signal)}
-    for step in reversed(graph.below(target)):
+    steps = graph.below(target)
+    early = _rectified_early(steps, rules) if shortcuts else set()
+    for step in reversed(steps):
         rule = rule_for(step, rules)
         one = StepTrace(
             step,
@@ -45,10 +58,37 @@ def project(
             switches.get(step.path),
         )
         came = [_signal(signals.pop(slot, None), values[slot]) for slot in step.outputs]
+        if step.inputs[0] in early:
+            came = [tf.nn.relu(part) for part in came]
+        if step.outputs[0] in early:
+            rule = pass_on
         back = shortcuts.get(rule, rule)(one, came[0] if len(came) == 1 else tuple(came))
         for slot, part in zip(step.inputs, map(wide, back), strict=True):
             signals[slot] = signals[slot] + part if slot in signals else part
     return tuple(_signal(signals.get(slot), values[slot]) for slot in graph.inputs)
+
+
+def _rectified_early(steps: Sequence[Step], rules: Rules) -> set[int]:
+    """Find the slots between a rectification and a pool whose windows do not overlap.
+
+    There, to rectify what comes back to the pool is the same as to rectify what is unpooled, and a
+    quarter of the work. The slot is read by the pool alone, or other signals would join in between.
+    """
+    made = {slot: step for step in steps for slot in step.outputs}
+    readers = Counter(slot for step in steps for slot in step.inputs)
+    return {
+        slot
+        for step in steps
+        if rule_for(step, rules) is unpooling and _windows_are_disjoint(step)
+        for slot in step.inputs
+        if slot in made and rule_for(made[slot], rules) is rectify and readers[slot] == 1
+    }
+
+
+def _windows_are_disjoint(step: Step) -> bool:
+    pool = step.operation
+    is_pool = isinstance(pool, keras.layers.MaxPooling2D)
+    return is_pool and all(map(operator.ge, pool.strides, pool.pool_size))
 
 
 def wide(signal: tf.Tensor) -> tf.Tensor:

@@ -118,6 +118,24 @@ def test_where_every_shortcut_is_taken_the_map_is_the_rules(name: str) -> None:
     assert np.abs(maps - there).max() <= ROUNDING * np.abs(there).max()
 
 
+def test_a_pool_is_rectified_early_only_where_that_changes_nothing() -> None:
+    """Signals that join behind the pool, and windows that overlap, are rectified afterwards."""
+    keras.utils.set_random_seed(4)
+    inputs = keras.Input((16, 16, 3))
+    x = layers.Conv2D(6, 3, padding="same", activation="relu")(inputs)
+    alone = layers.MaxPooling2D(2)(x)
+    y = layers.Conv2D(6, 3, padding="same", activation="relu")(alone)
+    beside = layers.Conv2D(6, 3, strides=2, padding="same")(y)
+    joined = layers.Add()([layers.MaxPooling2D(2)(y), beside])
+    z = layers.Conv2D(6, 3, padding="same", activation="relu")(joined)
+    overlapping = layers.MaxPooling2D(3, 2, padding="same")(z)
+    model = keras.Model(inputs, layers.Conv2D(4, 3, padding="same", name="last")(overlapping))
+    net, images = Deconvnet(model), noise(5, 16, 16, 3).numpy()
+    trace = net.trace(images, "last")
+    there = net.project(trace, trace.activation)
+    assert np.abs(net.reconstruct(images, "last") - there).max() <= ROUNDING * np.abs(there).max()
+
+
 def test_a_rule_of_ones_own_gets_the_switches_all_the_same() -> None:
     def unpool_only_the_first(traced: StepTrace, signal: tf.Tensor) -> tuple[tf.Tensor, ...]:
         assert traced.switches is not None
