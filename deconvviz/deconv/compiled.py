@@ -7,9 +7,10 @@ finds by itself, and an adjoint's filter gradients, which cost time, and of whic
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import tensorflow as tf
 
@@ -20,11 +21,13 @@ from deconvviz.deconv.shortcuts import CALLS, SHORTCUTS
 from deconvviz.deconv.start import start_signal
 from deconvviz.deconv.trace import Trace, first_not_finite, run_forward, sound
 
-# Images that are in memory at once, with all their activations: at most so many, and no more bytes.
+# Images of a batch, with all their activations: at most so many, and no more bytes.
 _BATCH = 128
-_BYTES = 2**29
+_BYTES = 2**28
+_AT_ONCE = 2  # batches; while one is in an op that takes a single core, the other has the rest
 
 Tensors = tuple[tf.Tensor, ...]
+Part = TypeVar("Part")
 
 
 class Compiled:
@@ -113,9 +116,8 @@ class Compiled:
         like = tf.nest.map_structure(_any_number, given)
         key = (method, fixed, tuple(tf.nest.flatten(like)))
         if key not in self._functions:
-            self._functions[key] = tf.function(
-                partial(method, fixed), input_signature=like, autograph=False
-            )
+            made = tf.function(partial(method, fixed), input_signature=like, autograph=False)
+            self._functions.setdefault(key, made)  # of two threads, one is the first
         return self._functions[key]
 
     def _activations(self, layers: tuple[str, ...], inputs: Tensors) -> Any:
@@ -173,6 +175,15 @@ class Compiled:
             for variable in getattr(operation, "variables", ())
         ]
         return sound(self._graph, targets, values, weights)
+
+
+def side_by_side(call: Callable[[slice], Part], batches: Iterable[slice]) -> list[Part]:
+    """Call a function on each batch, on two at a time, and give the results in order."""
+    cut = list(batches)
+    if len(cut) < _AT_ONCE:
+        return list(map(call, cut))
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        return list(threads.map(call, cut))
 
 
 def _any_number(tensor: tf.Tensor) -> tf.TensorSpec:

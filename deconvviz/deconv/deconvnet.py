@@ -20,7 +20,7 @@ from deconvviz.deconv.arguments import (
     require_shapes,
     wanted,
 )
-from deconvviz.deconv.compiled import Compiled
+from deconvviz.deconv.compiled import Compiled, side_by_side
 from deconvviz.deconv.crop import Windows, lay_windows
 from deconvviz.deconv.graph import flatten
 from deconvviz.deconv.peaks import Peaks
@@ -187,17 +187,18 @@ class Deconvnet:
         start: str,
         count: int,
     ) -> dict[str, Inputs]:
-        """Reconstruct from layers, a batch after the other; one image may serve all features."""
-        parts: list[tuple[Inputs, ...]] = []
-        for batch in self._compiled.batches(inputs, layers, count):
-            maps = self._reconstructed(
+        """Reconstruct from layers, batch by batch; one image may serve all features."""
+
+        def of(batch: slice) -> tuple[Inputs, ...]:
+            return self._reconstructed(
                 tuple(x if len(x) < count else x[batch] for x in inputs),
                 layers,
                 None if features is None else tf.constant(features[batch]),
                 places if places is None or isinstance(places, str) else tf.constant(places[batch]),
                 start,
             )
-            parts.append(maps)
+
+        parts = side_by_side(of, self._compiled.batches(inputs, layers, count))
         empty = tuple(np.zeros((0, *x.shape[1:]), np.float32) for x in inputs)
         of_layers = zip(*parts, strict=True) if parts else [[empty] for _ in layers]
         return {

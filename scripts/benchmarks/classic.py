@@ -104,13 +104,13 @@ def layer_two(effort: Effort) -> Row:
 
 def layer_two_as_the_program(effort: Effort) -> Row:
     """Time the whole layer against the classic program."""
-    pairs = _against_program("deconvnet", effort)
+    pairs = _against_program("deconvnet", 2 * effort.pairs)
     return as_fast("the same: the classic program's ops / ours", pairs, 2.5)
 
 
 def layer_two_by_the_same_rule(effort: Effort) -> Row:
     """Time the classic program's own picture against the classic program."""
-    pairs = _against_program("classic", effort)
+    pairs = _against_program("classic", effort.pairs)
     return as_fast('the same: the classic program\'s ops / ours with rules="classic"', pairs)
 
 
@@ -149,12 +149,12 @@ def all_maps(effort: Effort) -> Row:
     return as_fast("all 64 feature maps of conv2, one image: the tape / ours", pairs, 2)
 
 
-def _against_program(rules: str, effort: Effort) -> Pairs:
+def _against_program(rules: str, pairs: int) -> Pairs:
     images, net = noise(COUNT), deconvviz.Deconvnet(network(), rules=rules)
     if rules == "classic":
         require_equal("The program", net.reconstruct(images, "pool2"), _batched(program, images))
     return in_turn(
-        lambda: net.reconstruct(images, "pool2"), lambda: _batched(program, images), effort.pairs
+        lambda: net.reconstruct(images, "pool2"), lambda: _batched(program, images), pairs
     )
 
 

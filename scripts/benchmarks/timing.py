@@ -32,7 +32,7 @@ class Effort:
     maps: int
 
 
-FULL = Effort(pairs=5, steps=20, images=10_000, maps=8)
+FULL = Effort(pairs=5, steps=12, images=10_000, maps=8)
 QUICK = Effort(pairs=5, steps=8, images=2_000, maps=8)
 
 
