@@ -124,7 +124,7 @@ def arithmetic(effort: Effort) -> Row:
 
     net.reconstruct(images, "pool2"), fastest()
     rates, pairs = [], []
-    for _ in range(2 * effort.pairs):
+    for _ in range(4 * effort.pairs):
         rates.append(fastest())
         pairs.append((seconds(lambda: net.reconstruct(images, "pool2")), _work() / rates[-1]))
     peak = np.median(rates) / 1e9

@@ -85,7 +85,7 @@ def memory(_: Effort) -> Row:
     what = "peak memory of mining 50,000 streamed images / 10,000"
     if not Path("/proc/self/status").exists():
         return Row(what, [], Limit(1.1), why="this system does not tell a process's peak")
-    peaks = [(_peak(50_000), _peak(10_000)) for _ in range(2)]  # memory, not time: no noise
+    peaks = [(_peak(50_000), _peak(10_000))]  # memory, not time: there is no noise
     sides = [f"{statistics.median(side) / 2**10:.0f} MiB" for side in zip(*peaks, strict=True)]
     return Row(what, [more / less for more, less in peaks], Limit(1.1), times=" | ".join(sides))
 
