@@ -112,7 +112,7 @@ class _Labelled:
         """Give the first images of a split, fitted to the network's size."""
         from deconvviz.data import Split, fit_images
 
-        part = self.dataset.test if split == "test" else self.dataset.train
+        part = self.dataset.split(split)
         height, width, channels = self.shape
         size, grey = (height, width), channels == 1
         images = fit_images(part.images[:limit], size, grey=grey, fit=self.fit)

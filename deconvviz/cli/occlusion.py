@@ -1,10 +1,7 @@
 """`deconvviz occlusion`: what a network loses when a square hides a part of the image."""
 
-import re
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,51 +9,21 @@ from rich.console import Console
 from rich.progress import track
 
 from deconvviz.cli import options
-from deconvviz.cli.checkpoint import Checkpoint, input_shape, look_at, run_of
-from deconvviz.cli.checkpoint import checkpoint as find_out
-from deconvviz.cli.checkpoint import preprocess as way_in
-from deconvviz.cli.pictures import (
-    NO_IMAGES,
-    Fit,
-    Shape,
-    data_set,
-    load,
-    own_images,
-    require_sound,
-)
-from deconvviz.cli.quiet import import_tensorflow
-from deconvviz.cli.tensorboard import EVERY_STEP
-from deconvviz.data.scalings import parse_scaling
-from deconvviz.errors import ConfigError
+from deconvviz.cli.asked import Asked, Opened, ask, folder_words
+from deconvviz.cli.checkpoint import run_of
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from deconvviz.data import Preprocess
-    from deconvviz.deconv.deconvnet import Deconvnet
     from deconvviz.drawings.occlusion import OccludedImage
     from deconvviz.drawings.rows import Pictured
 
 
 @click.command()
-@options.CKPT
-@click.option(
-    "--dataset",
-    type=click.Choice(["cifar10", "photos", "folder"]),
-    help="Which images to hide parts of.  [default: the run's own]",
-)
-@options.SPLIT
-@options.DATA_DIR
-@click.option(
-    "--images",
-    "image",
-    type=click.Path(path_type=Path),
-    metavar="PATH…",
-    help="Pictures of your own instead: one path or several. Their class is the one that the "
-    "network finds in them.",
-)
-@click.argument("more_images", nargs=-1, type=click.Path(path_type=Path), metavar="")
+@ask
+@options.SOURCE
+@options.IMAGES
 @click.option(
     "--limit",
     type=click.IntRange(1),
@@ -64,17 +31,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="How many images of a data set.",
 )
-@click.option(
-    "--layer",
-    metavar="PATH",
-    help="The layer whose feature map is watched.  [default: the last max pool]",
-)
-@click.option(
-    "--feature",
-    type=click.IntRange(0),
-    metavar="K",
-    help="The feature map to watch.  [default: in each image the one with the largest activation]",
-)
+@options.LAYER
+@options.FEATURE
 @click.option(
     "--square",
     type=click.IntRange(1),
@@ -88,95 +46,58 @@ if TYPE_CHECKING:
     help="How far it goes each time, in pixels.  [default: a quarter of its side]",
 )
 @options.RULES
-@click.option(
-    "--preprocess",
-    metavar="NAME",
-    help="How images are scaled for the network: raw, unit, signed, standardize, caffe, torch, or "
-    "mean=…,std=….  [default: the run's own]",
-)
-@options.FIT
-@options.SIZE
-@click.option(
-    "--logdir",
-    type=click.Path(path_type=Path),
-    default=Path("logs"),
-    show_default=True,
-    help="Where a file that belongs to no run gets its folder.",
-)
-@options.VERBOSE
+@options.NONLINEAR
+@options.PREPARED
 def occlusion(
-    ckpt: Path,
-    dataset: str | None,
-    split: str,
-    data_dir: Path | None,
-    image: Path | None,
-    more_images: tuple[Path, ...],
+    asked: Asked,
     limit: int,
     layer: str | None,
     feature: int | None,
     square: int | None,
     stride: int | None,
     rules: str,
-    preprocess: str | None,
-    fit: Fit,
-    size: tuple[int, int] | None,
-    logdir: Path,
-    verbose: bool,
+    nonlinear: str,
 ) -> None:
     """Slide a grey square over images, and see what the network loses at each place.
 
     One figure an image: the image, what its strongest feature map shows, how active that map still
     is, how probable the image's class still is, and which class is the most probable. As a PNG and
-    in TensorBoard, in the run's folder under occlusion/.
+    in TensorBoard, in the run's folder under occlusion/. The class of pictures of your own is the
+    one that the network finds in them.
     """
-    if more_images and not image:
-        raise click.UsageError(f"Unexpected {more_images[0]}; pictures go behind --images.")
-    if image and (dataset or data_dir):
-        raise click.UsageError("--images shows your own pictures; leave out --dataset, --data-dir.")
-    if preprocess is not None:
-        parse_scaling(preprocess)
-    file = look_at(ckpt)
-    if not (image or dataset or run_of(ckpt)):
-        raise ConfigError(NO_IMAGES)
-    files = (image, *more_images) if image else ()
-    require_sound(files)
-    import_tensorflow(verbose)
-    from deconvviz.deconv.deconvnet import Deconvnet
+    opened = asked.open(rules, nonlinear)
     from deconvviz.drawings.occlusion import write_occlusions
     from deconvviz.drawings.rows import max_pools
-    from deconvviz.models.files import load_model
 
-    checkpoint = find_out(ckpt, file, logdir)
-    net = Deconvnet(load_model(ckpt), rules=rules)
-    layer = layer or max_pools(net)[-1]
-    net.require(layer)
-    scaling = way_in(checkpoint, preprocess, net)
-    shape = input_shape(checkpoint, net, size)
-    source = (
-        _own(files, _classes_of(ckpt), shape, fit)
-        if files
-        else _data(checkpoint, dataset, data_dir, split, limit, shape, fit)
-    )
-    asked = _Asked(layer, feature, square, stride, rules)
-    parts = (
-        source.pictured.source,
-        source.pictured.split,
-        rules,
-        layer.replace("/", ".")[:120],
-        "" if feature is None else f"feature{feature}",
-        "" if square is None else f"square{square}",
-        "" if stride is None else f"stride{stride}",
-        "" if preprocess is None else re.sub(r"[^\w.]+", "_", preprocess),
-        "{}x{}".format(*size) if size else "",
-        "crop" if fit == "crop" else "",
-    )
-    folder = checkpoint.folder / "occlusion" / "-".join(part for part in parts if part)
-    about = {"checkpoint": str(ckpt), "sha256": file.sha256}
-    done = _occluded(net, scaling, source, asked)
-    for path in write_occlusions(folder, done, checkpoint.step, about):
+    layer = layer or max_pools(opened.net)[-1]
+    opened.net.require(layer)
+    source, what = _source(opened, limit), _Sweep(layer, feature, square, stride, rules)
+    folder = opened.folder("occlusion", *what.folder_words(source.pictured))
+    each = _occluded(opened, source, what)
+    for path in write_occlusions(folder, each, opened.checkpoint.step, opened.record()):
         click.echo(path)
-    logs = shlex.quote(str(checkpoint.folder.parent))
-    click.echo(f"In TensorBoard: tensorboard --logdir {logs} {EVERY_STEP}")
+    opened.say_where()
+
+
+@dataclass(frozen=True)
+class _Sweep:
+    """Which feature map is watched, and how the square goes over the image."""
+
+    layer: str
+    feature: int | None
+    square: int | None
+    stride: int | None
+    rules: str
+
+    def folder_words(self, pictured: "Pictured") -> tuple[str, ...]:
+        chosen = {"feature": self.feature, "square": self.square, "stride": self.stride}
+        return (
+            pictured.source,
+            pictured.split,
+            self.rules,
+            folder_words([self.layer]),
+            *(f"{name}{value}" for name, value in chosen.items() if value is not None),
+        )
 
 
 @dataclass(frozen=True)
@@ -189,48 +110,26 @@ class _Source:
     mean: "npt.NDArray[np.uint8]"  # [H, W, C], one colour
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """What is to be watched, and how."""
+def _source(opened: Opened, limit: int) -> _Source:
+    from deconvviz.data import fit_images
 
-    layer: str
-    feature: int | None
-    square: int | None
-    stride: int | None
-    rules: str
-
-
-def _own(files: tuple[Path, ...], classes: tuple[str, ...], shape: Shape, fit: Fit) -> _Source:
-    pictured = own_images(files, shape, fit)
-    return _Source(pictured, (None,) * len(files), classes, _mean_colour(pictured.images))
+    data, shape, asked = opened.dataset(), opened.shape, opened.asked
+    pictured = opened.pictured(data, limit)
+    if data is None:
+        unknown = (None,) * len(pictured.images)
+        return _Source(pictured, unknown, _classes_of(opened), _mean_colour(pictured.images))
+    colour = _mean_colour(data.train.images)[None]
+    mean = fit_images(colour, shape[:2], grey=shape[2] == 1, fit=asked.fit)[0]
+    labels = data.split(asked.split).labels[:limit].tolist()
+    return _Source(pictured, tuple(labels), data.classes, mean)
 
 
-def _classes_of(ckpt: Path) -> tuple[str, ...]:
+def _classes_of(opened: Opened) -> tuple[str, ...]:
     """Name the classes that a run was trained on; a stranger's file does not say."""
     from deconvviz.training.rundir import RunDirectory
 
-    folder = run_of(ckpt)
+    folder = run_of(opened.asked.ckpt)
     return tuple(RunDirectory.open(folder).record()["data"]["classes"]) if folder else ()
-
-
-def _data(
-    checkpoint: Checkpoint,
-    name: str | None,
-    data_dir: Path | None,
-    split: str,
-    limit: int,
-    shape: Shape,
-    fit: Fit,
-) -> _Source:
-    from deconvviz.data import fit_images
-
-    data = load(checkpoint, name, data_dir, max(shape[:2]))
-    pictured = data_set(data, split, limit, shape, fit)
-    part = data.test if split == "test" else data.train
-    mean = fit_images(
-        _mean_colour(data.train.images)[None], shape[:2], grey=shape[2] == 1, fit=fit
-    )[0]
-    return _Source(pictured, tuple(part.labels[:limit].tolist()), data.classes, mean)
 
 
 def _mean_colour(images: "npt.NDArray[np.uint8]") -> "npt.NDArray[np.uint8]":
@@ -241,19 +140,18 @@ def _mean_colour(images: "npt.NDArray[np.uint8]") -> "npt.NDArray[np.uint8]":
     return np.broadcast_to(colour, images.shape[1:]).copy()
 
 
-def _occluded(
-    net: "Deconvnet", scaling: "Preprocess", source: _Source, asked: _Asked
-) -> Iterator["OccludedImage"]:
+def _occluded(opened: Opened, source: _Source, what: _Sweep) -> Iterator["OccludedImage"]:
     from deconvviz.drawings.occlusion import OccludedImage, project_watched, watched_rules
     from deconvviz.experiments.occlusion import occlude, square_for
 
-    pictured, screen = source.pictured, Console(stderr=True)
+    net, scaling, pictured = opened.net, opened.scaling, source.pictured
     inputs, windows = scaling(pictured.images), scaling.window(pictured.images)
     # A standardised image has its own mean at 0; else the data's mean colour, scaled like them.
     value = 0.0 if scaling.name == "standardize" else scaling(source.mean[None])[0, 0, 0]
-    square = square_for(inputs.shape[1:], value, asked.square, asked.stride)
+    square = square_for(inputs.shape[1:], value, what.square, what.stride)
     known = source.classes if len(source.classes) == net.model.outputs[0].shape[-1] else ()
     of = f"{pictured.source} ({pictured.split})" if pictured.split else pictured.source
+    screen = Console(stderr=True)
     for index in track(
         range(len(inputs)),
         "hiding parts",
@@ -261,14 +159,12 @@ def _occluded(
         transient=True,
         disable=not screen.is_terminal,
     ):
-        record = occlude(
-            net, inputs[index], source.labels[index], asked.layer, square, asked.feature
-        )
+        record = occlude(net, inputs[index], source.labels[index], what.layer, square, what.feature)
         yield OccludedImage(
             record=record,
             window=windows[index],
             projection=project_watched(net, pictured.images[index], scaling, record),
-            rules=watched_rules(net, asked.layer, asked.rules),
+            rules=watched_rules(net, what.layer, what.rules),
             preprocess=scaling.name,
             data=of,
             name=pictured.labels[index],

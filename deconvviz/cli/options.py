@@ -7,6 +7,20 @@ from typing import Any
 
 import click
 
+Decorator = Callable[[Any], Any]
+
+
+def together(*options: Decorator) -> Decorator:
+    """Put several options on a command; `--help` lists them in this order."""
+
+    def put(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return put
+
+
 CKPT = click.option(
     "--ckpt",
     type=click.Path(path_type=Path),
@@ -14,11 +28,46 @@ CKPT = click.option(
     metavar="RUN_OR_FILE",
     help="A run's folder, such as logs/classic-1, or a .keras or .h5 file.",
 )
+DATASET = click.option(
+    "--dataset",
+    type=click.Choice(["cifar10", "photos", "folder"]),
+    help="Which data set's images to take.  [default: the run's own]",
+)
 SPLIT = click.option(
     "--split", type=click.Choice(["test", "train"]), default="test", show_default=True
 )
 DATA_DIR = click.option(
     "--data-dir", type=click.Path(path_type=Path), help="Where the data set lies."
+)
+IMAGES = together(
+    click.option(
+        "--images",
+        "image",
+        type=click.Path(path_type=Path),
+        metavar="PATH…",
+        help="Pictures of your own instead: one path or several.",
+    ),
+    click.argument("more_images", nargs=-1, type=click.Path(path_type=Path), metavar=""),
+)
+LAYERS = click.option(
+    "--layer",
+    "layers",
+    multiple=True,
+    metavar="PATH",
+    help="A layer's name, or its path through nested models; may be repeated.  "
+    "[default: every max pool]",
+)
+LAYER = click.option(
+    "--layer",
+    metavar="PATH",
+    help="A layer's name, or its path through nested models.  [default: the last max pool]",
+)
+FEATURE = click.option(
+    "--feature",
+    type=click.IntRange(0),
+    metavar="K",
+    help="The same feature map in every image.  [default: in each the one with the largest "
+    "activation]",
 )
 VERBOSE = click.option("--verbose", is_flag=True, help="Let TensorFlow's own messages through.")
 RULES = click.option(
@@ -27,6 +76,27 @@ RULES = click.option(
     default="deconvnet",
     show_default=True,
     help="How each layer is reversed.",
+)
+NONLINEAR = click.option(
+    "--nonlinear",
+    type=click.Choice(["refuse", "gradient"]),
+    default="refuse",
+    show_default=True,
+    help="What to do with a layer that the rules do not define: refuse it, or take its gradient, "
+    "which the caption then says.",
+)
+PREPROCESS = click.option(
+    "--preprocess",
+    metavar="NAME",
+    help="How images are scaled for the network: raw, unit, signed, standardize, caffe, torch, or "
+    "mean=…,std=….  [default: the run's own]",
+)
+LOGDIR = click.option(
+    "--logdir",
+    type=click.Path(path_type=Path),
+    default=Path("logs"),
+    show_default=True,
+    help="Where a file that belongs to no run gets its folder.",
 )
 FIT = click.option(
     "--fit",
@@ -55,13 +125,15 @@ class _Pair(click.ParamType):
         return int(found[1]), int(found[2] or found[1])
 
 
-SIZE: Callable[[Any], Any] = click.option(
+SIZE: Decorator = click.option(
     "--size",
     type=_Pair("N|HxW", "a number of pixels, or HxW, above 0", r"([1-9]\d*)(?:x([1-9]\d*))?"),
     help="The images' size, for a network that takes any.",
 )
-AT: Callable[[Any], Any] = click.option(
+AT: Decorator = click.option(
     "--at",
     type=_Pair("max|Y,X", "max or Y,X", r"(\d+)\s*,\s*(\d+)", ("max",)),
     help="One unit of the feature map, its strongest or the one at Y,X, cut to what it sees.",
 )
+SOURCE = together(CKPT, DATASET, SPLIT, DATA_DIR)
+PREPARED = together(PREPROCESS, FIT, SIZE, LOGDIR, VERBOSE)

@@ -8,7 +8,10 @@ from deconvviz.config import DataConfig
 from deconvviz.errors import ConfigError
 
 if TYPE_CHECKING:
-    from deconvviz.data import Dataset
+    import numpy as np
+    import numpy.typing as npt
+
+    from deconvviz.data import Dataset, Preprocess
     from deconvviz.drawings.rows import Pictured
 
 Fit = Literal["resize", "crop"]
@@ -35,16 +38,26 @@ def own_images(files: tuple[Path, ...], shape: Shape, fit: Fit) -> "Pictured":
     return Pictured("images", images, tuple(file.stem for file in files))
 
 
-def data_set(dataset: "Dataset", split: str, limit: int, shape: Shape, fit: Fit) -> "Pictured":
-    """Take the first images of a data set, fitted to a network's height, width and channels."""
+def data_set(
+    dataset: "Dataset", split: str, limit: int | None, shape: Shape, fit: Fit
+) -> "Pictured":
+    """Take a data set's first images, or all, fitted to a network's height, width and channels."""
     from deconvviz.data import fit_images
     from deconvviz.drawings.rows import Pictured
 
     height, width, channels = shape
-    part = dataset.test if split == "test" else dataset.train
+    part = dataset.split(split)
     labels = tuple(dataset.classes[label] for label in part.labels[:limit])
     images = fit_images(part.images[:limit], (height, width), grey=channels == 1, fit=fit)
     return Pictured(dataset.name, images, labels, split)
+
+
+def mean_colour(inputs: "npt.NDArray[np.float32]", scaling: "Preprocess") -> "float | list[float]":
+    """Give images' mean colour in network-input space, what stands where nothing is to be seen."""
+    if scaling.name == "standardize":
+        return 0.0  # each image's own mean
+    colour: list[float] = inputs.mean(axis=(0, 1, 2), dtype=float).tolist()
+    return colour
 
 
 def load(checkpoint: Checkpoint, name: str | None, data_dir: Path | None, side: int) -> "Dataset":

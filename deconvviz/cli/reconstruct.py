@@ -1,52 +1,24 @@
 """`deconvviz reconstruct`: a trained network and images to rows of reconstructions."""
 
-import hashlib
-import re
-import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 
 from deconvviz.cli import options
-from deconvviz.cli.checkpoint import checkpoint as find_out
-from deconvviz.cli.checkpoint import input_shape, look_at, run_of
-from deconvviz.cli.checkpoint import preprocess as way_in
-from deconvviz.cli.pictures import NO_IMAGES, Fit, data_set, load, own_images, require_sound
-from deconvviz.cli.quiet import import_tensorflow
-from deconvviz.cli.tensorboard import EVERY_STEP
-from deconvviz.data.scalings import parse_scaling
-from deconvviz.errors import ConfigError
+from deconvviz.cli.asked import Asked, Opened, ask, folder_words
 
 if TYPE_CHECKING:
-    from deconvviz.data import Preprocess
-    from deconvviz.deconv.deconvnet import Deconvnet
     from deconvviz.drawings.rows import Pictured
     from deconvviz.render.compose import Rows
 
-_LONGEST = 120  # characters of a folder's name that the layers may take
-
 
 @click.command()
-@options.CKPT
-@click.option(
-    "--dataset",
-    type=click.Choice(["cifar10", "photos", "folder"]),
-    help="Which images to show.  [default: the run's own]",
-)
-@options.SPLIT
-@options.DATA_DIR
-@click.option(
-    "--images",
-    "image",
-    type=click.Path(path_type=Path),
-    metavar="PATH…",
-    help="Pictures of your own instead: one path or several.",
-)
-@click.argument("more_images", nargs=-1, type=click.Path(path_type=Path), metavar="")
+@ask
+@options.SOURCE
+@options.IMAGES
 @click.option(
     "--limit",
     type=click.IntRange(1),
@@ -54,14 +26,7 @@ _LONGEST = 120  # characters of a folder's name that the layers may take
     show_default=True,
     help="How many images of a data set.",
 )
-@click.option(
-    "--layer",
-    "layers",
-    multiple=True,
-    metavar="PATH",
-    help="A layer's name, or its path through nested models; may be repeated.  "
-    "[default: every max pool]",
-)
+@options.LAYERS
 @click.option(
     "--feature",
     "features",
@@ -72,48 +37,16 @@ _LONGEST = 120  # characters of a folder's name that the layers may take
 )
 @options.AT
 @options.RULES
-@click.option(
-    "--nonlinear",
-    type=click.Choice(["refuse", "gradient"]),
-    default="refuse",
-    show_default=True,
-    help="What to do with a layer that the rules do not define: refuse it, or take its gradient, "
-    "which the caption then says.",
-)
-@click.option(
-    "--preprocess",
-    metavar="NAME",
-    help="How images are scaled for the network: raw, unit, signed, standardize, caffe, torch, or "
-    "mean=…,std=….  [default: the run's own]",
-)
-@options.FIT
-@options.SIZE
-@click.option(
-    "--logdir",
-    type=click.Path(path_type=Path),
-    default=Path("logs"),
-    show_default=True,
-    help="Where a file that belongs to no run gets its folder.",
-)
-@options.VERBOSE
+@options.NONLINEAR
+@options.PREPARED
 def reconstruct(
-    ckpt: Path,
-    dataset: str | None,
-    split: str,
-    data_dir: Path | None,
-    image: Path | None,
-    more_images: tuple[Path, ...],
+    asked: Asked,
     limit: int,
     layers: tuple[str, ...],
     features: tuple[int, ...],
     at: str | tuple[int, int] | None,
     rules: str,
     nonlinear: str,
-    preprocess: str | None,
-    fit: Fit,
-    size: tuple[int, int] | None,
-    logdir: Path,
-    verbose: bool,
 ) -> None:
     """Run a trained network's layers back to pixels: original | layer 1 | layer 2.
 
@@ -121,93 +54,55 @@ def reconstruct(
     reconstructions/. With --feature and --at, a row is one unit: the piece of the image that it
     sees, and its reconstruction.
     """
-    if more_images and not image:
-        raise click.UsageError(f"Unexpected {more_images[0]}; pictures go behind --images.")
-    if image and (dataset or data_dir):
-        raise click.UsageError("--images shows your own pictures; leave out --dataset, --data-dir.")
     if at and not features:
         raise click.UsageError("--at chooses a unit of a feature map: say which with --feature.")
-    if preprocess is not None:
-        parse_scaling(preprocess)
-    file = look_at(ckpt)
-    if not (image or dataset or run_of(ckpt)):
-        raise ConfigError(NO_IMAGES)
-    files = (image, *more_images) if image else ()
-    require_sound(files)
-    import_tensorflow(verbose)
-    from deconvviz.deconv.deconvnet import Deconvnet
+    opened = asked.open(rules, nonlinear)
     from deconvviz.drawings.rows import ON_THE_PAGE, max_pools, write_rows
-    from deconvviz.models.files import load_model
 
-    checkpoint = find_out(ckpt, file, logdir)
-    net = Deconvnet(load_model(ckpt), rules=rules, nonlinear=nonlinear)
-    layers = tuple(dict.fromkeys(layers)) or max_pools(net)
+    layers = tuple(dict.fromkeys(layers)) or max_pools(opened.net)
     for layer in layers:
-        net.require(layer)
-    scaling = way_in(checkpoint, preprocess, net)
-    shape = input_shape(checkpoint, net, size)
-    pictured = (
-        own_images(files, shape, fit)
-        if files
-        else data_set(load(checkpoint, dataset, data_dir, max(shape[:2])), split, limit, shape, fit)
-    )
-    own = checkpoint.data is not None and preprocess is None
-    asked = _Asked(layers, features, at, rules, nonlinear, scaling.name, own, fit, size)
-    record = {
-        "checkpoint": str(ckpt),
-        "sha256": file.sha256,
-        **asdict(asked),
-        "approximated": {layer: list(net.approximated(layer)) for layer in layers},
-    }
-    _note_sameness(net, asked)
+        opened.net.require(layer)
+    of = _Units(layers, features, at, rules)
+    pictured = opened.pictured(opened.dataset(), limit)
+    record = {**opened.record(), **of.record(opened)}
+    if at:
+        _note_sameness(opened, layers)
     with Console(stderr=True).status(f"reconstructing {len(pictured.images)} images"):
-        drawings = list(_drawings(net, pictured, scaling, asked))
+        drawings = list(_drawings(opened, pictured, of))
     for drawing in drawings:
-        folder = checkpoint.folder / "reconstructions" / asked.folder(pictured, drawing.layers)
+        folder = opened.folder("reconstructions", *of.folder_words(pictured, drawing.layers))
         page = write_rows(
-            folder, drawing.rows, drawing.pictured, checkpoint.step, record, drawing.details
+            folder, drawing.rows, drawing.pictured, opened.checkpoint.step, record, drawing.details
         )
         click.echo(
             f"{len(drawing.pictured.labels)} rows, {' | '.join(drawing.rows.names)}: {folder}\n"
             f"On one page, the first {ON_THE_PAGE} at most: {page}"
         )
-    logs = shlex.quote(str(checkpoint.folder.parent))
-    click.echo(f"In TensorBoard: tensorboard --logdir {logs} {EVERY_STEP}")
+    opened.say_where()
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """What is to be drawn, and how."""
+class _Units:
+    """What is to be reconstructed: whole layers, feature maps, or single units; by which rules."""
 
     layers: tuple[str, ...]
     features: tuple[int, ...]
     at: str | tuple[int, int] | None
     rules: str
-    nonlinear: str
-    preprocess: str
-    own_preprocess: bool  # the run's own, of which a folder's name need not speak
-    fit: Fit
-    size: tuple[int, int] | None
 
-    def folder(self, pictured: "Pictured", layers: tuple[str, ...]) -> str:
-        """Name a folder by all that makes its pictures differ from another call's."""
-        chosen = "+".join(layer.replace("/", ".") for layer in layers)
-        if len(chosen) > _LONGEST:  # a folder's name has 255 bytes at most
-            digest = hashlib.sha256(chosen.encode()).hexdigest()[:8]
-            chosen = f"{chosen[: _LONGEST - 9]}-{digest}"
-        parts = (
+    def record(self, opened: Opened) -> dict[str, Any]:
+        approximated = {layer: list(opened.net.approximated(layer)) for layer in self.layers}
+        return {**asdict(self), "approximated": approximated}
+
+    def folder_words(self, pictured: "Pictured", layers: tuple[str, ...]) -> tuple[str, ...]:
+        return (
             pictured.source,
             pictured.split,
             self.rules,
-            chosen,
+            folder_words(layers),
             f"feature{'+'.join(map(str, self.features))[:40]}" if self.features else "",
-            "y{}x{}".format(*self.at) if isinstance(self.at, tuple) else self.at,
-            "" if self.own_preprocess else re.sub(r"[^\w.]+", "_", self.preprocess),
-            "{}x{}".format(*self.size) if self.size else "",
-            "crop" if self.fit == "crop" else "",
-            "nonlinear" if self.nonlinear == "gradient" else "",
+            "y{}x{}".format(*self.at) if isinstance(self.at, tuple) else self.at or "",
         )
-        return "-".join(part for part in parts if part)
 
 
 @dataclass(frozen=True)
@@ -220,34 +115,28 @@ class _Drawing:
     details: list[dict[str, Any]]
 
 
-def _drawings(
-    net: "Deconvnet", pictured: "Pictured", scaling: "Preprocess", asked: _Asked
-) -> Iterator[_Drawing]:
+def _drawings(opened: Opened, pictured: "Pictured", of: _Units) -> Iterator[_Drawing]:
     """Draw all layers side by side; single units a layer at a time, since their sizes differ."""
     from deconvviz.drawings.rows import reconstruct_rows
     from deconvviz.drawings.units import reconstruct_units
 
-    images, features = pictured.images, asked.features
-    if asked.at is None:
-        rows = reconstruct_rows(
-            net, images, scaling, asked.layers, asked.rules, features=asked.features
-        )
-        yield _Drawing(asked.layers, rows, pictured, [])
+    net, images, scaling = opened.net, pictured.images, opened.scaling
+    if of.at is None:
+        rows = reconstruct_rows(net, images, scaling, of.layers, of.rules, features=of.features)
+        yield _Drawing(of.layers, rows, pictured, [])
         return
-    for layer in asked.layers:
-        rows, units = reconstruct_units(
-            net, images, scaling, layer, asked.rules, features, asked.at
-        )
+    for layer in of.layers:
+        rows, units = reconstruct_units(net, images, scaling, layer, of.rules, of.features, of.at)
         labels = tuple(
-            f"{label}-feature{feature}" for label in pictured.labels for feature in features
+            f"{label}-feature{feature}" for label in pictured.labels for feature in of.features
         )
         details = [unit.record() for unit in units]
         yield _Drawing((layer,), rows, replace(pictured, labels=labels), details)
 
 
-def _note_sameness(net: "Deconvnet", asked: _Asked) -> None:
-    for layer in asked.layers if asked.at else ():
-        if not net.depends_on_image(layer):
+def _note_sameness(opened: Opened, layers: tuple[str, ...]) -> None:
+    for layer in layers:
+        if not opened.net.depends_on_image(layer):
             click.echo(
                 f"Note: there is no max pool below {layer}, so by these rules the picture of one "
                 "unit is the same for every image, but for its strength.",

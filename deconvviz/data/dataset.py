@@ -33,6 +33,10 @@ class Dataset:
     fingerprint: str
     skipped: int = 0
 
+    def split(self, name: str) -> Split:
+        """Give the part that `"test"` or `"train"` names."""
+        return {"test": self.test, "train": self.train}[name]
+
 
 def load_dataset(config: DataConfig, seed: int) -> Dataset:
     """Load the data set that a configuration names.

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from deconvviz.errors import DeconvvizError
+from deconvviz.drawings.anew import drawn_anew
 from deconvviz.experiments.correspondence import Correspondence
 from deconvviz.render.figures import INK, PALETTE, QUIET, figure_pixels, new_figure, quiet_axes
 from deconvviz.render.png import write_picture
@@ -127,21 +127,12 @@ def write_correspondence(
     Raises:
         DeconvvizError: where the folder cannot be written.
     """
-    old_events = list(folder.glob("events.out.tfevents.*"))
     path, caption = folder / "correspondence.png", describe(shown)
     pixels = draw_correspondence(shown)
     write_picture(path, pixels, caption, {**about, "step": step, **as_json(shown)})
-    with EventLog(folder) as log:
+    with drawn_anew(folder), EventLog(folder) as log:
         log.images("correspondence/figure", pixels[None], step or 0, caption)
         log.text("correspondence/table", _markdown(shown.record), step or 0)
-    try:
-        for events in old_events:
-            events.unlink()
-    except OSError as error:
-        raise DeconvvizError(
-            f"A file of an earlier call, {error.filename}, could not be removed: {error.strerror}."
-            " TensorBoard shows it beside the new one until it is."
-        ) from None
     return path
 
 

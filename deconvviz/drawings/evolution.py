@@ -13,26 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 from deconvviz.data import Preprocess
+from deconvviz.drawings.anew import drawn_anew
+from deconvviz.drawings.cuts import GREY, common_size, cut_to, cut_words
 from deconvviz.experiments.evolution import Moment, jumps
-from deconvviz.render.compose import cut
+from deconvviz.render.compose import CAVEAT
 from deconvviz.render.png import write_sheet
 from deconvviz.render.scaling import Pixels, symmetric, three_channels
 from deconvviz.render.tensorboard import EventLog
 
-GREY = 128
 _JUMP = (217, 115, 13)
 _BARS = (
     "An orange bar: the strongest unit lies in another image than at the step before, and the "
     "picture may jump."
-)
-_CLASSIC = "These rules subtract biases everywhere, so a map goes on beyond its cut. "
-_THE_SAME_FOR_ALL = (
-    "By these rules nothing on the way back remembers the image (there is no max pool), so a "
-    "reconstruction does not depend on it, but for its strength. "
-)
-_CAVEAT = (
-    "Deconvnet and guided maps partly recover the input whatever the network decided "
-    "(Nie et al. 2018)."
 )
 
 
@@ -52,16 +44,14 @@ def moment_cells(
     """
     window = preprocess.window(images[moment.image])
     maps = preprocess.maps(moment.maps)
-    height, width = _frame(moment, window.shape[1:3])
+    size = common_size(moment.boxes, window.shape[1:3])
+    patches = three_channels(cut_to(window, moment.boxes, size, GREY))
+    patches[moment.dead] = GREY
+    between = np.full((size[0], 1, 3), 255, np.uint8)
     cells, scales = [], []
-    for index, box in enumerate(moment.boxes):
-        top, left = box.top * (height < window.shape[1]), box.left * (width < window.shape[2])
-        where = (top, left, height, width)
-        patch = three_channels(cut(window[index], *where, GREY))
-        map_pixels, scale = symmetric(cut(maps[index], *where, 0))
-        patch = np.full_like(patch, GREY) if moment.dead[index] else patch
-        between = np.full((height, 1, 3), 255, np.uint8)
-        cells.append(np.concatenate([patch, between, map_pixels], axis=1))
+    for patch, one in zip(patches, cut_to(maps, moment.boxes, size, 0), strict=True):
+        pixels, scale = symmetric(one)
+        cells.append(np.concatenate([patch, between, pixels], axis=1))
         scales.append(scale)
     return np.stack(cells), np.array(scales)
 
@@ -114,7 +104,6 @@ def write_evolution(
     Raises:
         DeconvvizError: where the folder cannot be written.
     """
-    old_events = list(folder.glob("events.out.tfevents.*"))
     path, first = folder / "evolution.png", moments[0]
     columns, steps = _columns(moments, images, preprocess)
     write_sheet(
@@ -133,29 +122,24 @@ def write_evolution(
         [f"step {moment.step:,}" for moment in moments],
         [f"map {feature}" for feature in first.features],
     )
-    with EventLog(folder) as log:
+    with drawn_anew(folder), EventLog(folder) as log:
         for moment in moments:
             log_moment(log, moment, images, preprocess, source, rules)
-    for events in old_events:
-        events.unlink(missing_ok=True)
     return path
 
 
 def describe(moment: Moment, source: str, rules: str) -> str:
     """Say what a cell shows and how it is scaled, in words that hold for every step."""
-    height, width = _frame(moment, moment.maps.shape[1:3])
+    size = common_size(moment.boxes, moment.maps.shape[1:3])
     maps = ", ".join(map(str, moment.features))
-    notes = (_CLASSIC if rules == "classic" else "") + (
-        "" if moment.depends_on_image else _THE_SAME_FOR_ALL
-    )
     return (
         f"Image patch | reconstruction of the strongest unit (k = 1) of {moment.layer}'s feature "
         f"maps {maps}, top to bottom, among {moment.searched:,} training images of {source}, with "
-        "each step's own weights and switches. Cut to what the unit can see, "
-        f"{height}x{width} pixels; where that reaches past the image, grey. Rules: {rules}. "
+        f"each step's own weights and switches. "
+        f"{cut_words(size, rules, moment.depends_on_image)} Rules: {rules}. "
         "Start signal: that unit's activation, all others 0. Each reconstruction is scaled by its "
         "own largest |value|; zero is grey (128). A map that never rises above 0 is dead, and its "
-        f"cell all grey. {notes}{_CAVEAT}"
+        f"cell all grey. {CAVEAT}"
     )
 
 
@@ -184,13 +168,6 @@ def _step_record(
         "jumped": jumped.tolist(),
         "dead": moment.features[moment.dead].tolist(),
     }
-
-
-def _frame(moment: Moment, image_size: tuple[int, ...]) -> tuple[int, int]:
-    """A height and width that hold every box; an axis that boxes see whole is not cut."""
-    height = max(box.bottom - box.top for box in moment.boxes)
-    width = max(box.right - box.left for box in moment.boxes)
-    return min(height, image_size[0]), min(width, image_size[1])
 
 
 def _bars(cells: Pixels, jumped: npt.NDArray[np.bool_]) -> Pixels:

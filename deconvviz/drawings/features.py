@@ -6,11 +6,12 @@ they are seen side by side.
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,8 @@ from rich.progress import track
 from deconvviz.data import Preprocess
 from deconvviz.deconv.deconvnet import Deconvnet
 from deconvviz.deconv.receptive_field import Box
+from deconvviz.drawings.anew import drawn_anew
+from deconvviz.drawings.cuts import GREY, common_size, cut_to, cut_words
 from deconvviz.drawings.pages import maps_on_a_page, page, side_by_side, stitched
 from deconvviz.drawings.rows import Pictured, rule_words
 from deconvviz.errors import DeconvvizError
@@ -31,13 +34,15 @@ from deconvviz.experiments.top import (
     near_duplicates,
     selectivity,
 )
-from deconvviz.render.compose import classic_rows, cut, deconvnet_rows
+from deconvviz.render.compose import classic_rows, deconvnet_rows
 from deconvviz.render.png import write_picture
 from deconvviz.render.scaling import Pixels
 from deconvviz.render.tensorboard import EventLog
 
-GREY = 128
 _LISTED = 8
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,7 @@ def draw_grids(of: Features, features: Sequence[int]) -> Grids:
     places = np.stack([top.y[feature, rank], top.x[feature, rank]], axis=1)
     images = of.pictured.images[number]
     boxes = _boxes(of, places)
-    frame = _frame(boxes, of.preprocess.window(images).shape[1:3])
+    frame = common_size(boxes, of.preprocess.window(images).shape[1:3])
     pixels, scales, description = _tiles(of, images, feature, places, boxes, frame)
     drawn = np.full((2, len(chosen), k, *pixels.shape[2:]), 255, np.uint8)
     drawn[:, which, rank] = pixels
@@ -168,13 +173,10 @@ def write_features(
             f"any of {of.top.images} images, so there is nothing to draw. Ask for others, or look "
             "at more images."
         )
-    old = {path for kind in ("png", "json") for path in folder.glob(f"[0-9]*-[0-9]*.{kind}")}
-    old |= set(folder.glob("events.out.tfevents.*"))
     summary = {**record, "step": step, **summary_of(of)}
-    paths = []
-    with EventLog(folder) as log:
-        for maps in _shown(list(_pages(of, alive))):
-            grids = draw_grids(of, maps)
+    with drawn_anew(folder, "[0-9]*-[0-9]*") as paths, EventLog(folder) as log:
+        for grids in _ahead(partial(draw_grids, of), _shown(list(_pages(of, alive)))):
+            maps = grids.features
             first, last = maps[0], maps[-1]
             path = folder / f"{first:04d}-{last:04d}.png"
             labels = [_label(of, feature) for feature in maps]
@@ -184,7 +186,6 @@ def write_features(
             pairs = side_by_side(stitched(grids.patches), stitched(grids.reconstructions))
             log.images(f"features/{of.top.layer}/{first}-{last}", pairs, step or 0, grids.caption)
             paths.append(path)
-    _remove(old - {each for path in paths for each in (path, path.with_suffix(".json"))})
     return paths
 
 
@@ -226,18 +227,19 @@ def _tiles(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the caption says it
         maps = of.net.reconstruct(inputs, of.top.layer, feature.astype(np.int32), at)
-    parts = _cut_all(of.preprocess.maps(maps), boxes, frame, 0)
+    parts = cut_to(of.preprocess.maps(maps), boxes, frame, 0)
+    notes = cut_words(frame, of.rules, of.net.depends_on_image(of.top.layer))
     words = {
         "first": "Image patches",
         "rules": rule_words(of.net, [of.top.layer], of.rules),
         "start": "the activation of one unit, all others 0",
-        "notes": _notes(of, frame),
+        "notes": f"{notes} Units that did not fire are left white.",
     }
     if of.rules == "classic":
-        patches = _cut_all(of.preprocess.maps(inputs), boxes, frame, 0)
+        patches = cut_to(of.preprocess.maps(inputs), boxes, frame, 0)
         rows = classic_rows(patches, [parts], ["reconstructions"], **words)
     else:
-        patches = _cut_all(of.preprocess.window(images), boxes, frame, GREY)
+        patches = cut_to(of.preprocess.window(images), boxes, frame, GREY)
         rows = deconvnet_rows(patches, [parts], ["reconstructions"], None, **words)
     pixels = np.stack(np.split(rows.pixels, 2, axis=2))
     return pixels, rows.scales[:, 0], rows.caption()
@@ -257,31 +259,12 @@ def _boxes(of: Features, places: npt.NDArray[np.int32]) -> list[Box]:
     ]
 
 
-def _frame(boxes: Sequence[Box], image_size: tuple[int, int]) -> tuple[int, int]:
-    """A height and width that hold every box; an axis that boxes see whole is not cut."""
-    height = max(box.bottom - box.top for box in boxes)
-    width = max(box.right - box.left for box in boxes)
-    return min(height, image_size[0]), min(width, image_size[1])
-
-
-def _cut_all(
-    images: npt.NDArray[Any], boxes: Sequence[Box], frame: tuple[int, int], beyond: float
-) -> npt.NDArray[Any]:
-    whole = images.shape[1:3]
-    corners = (
-        (0 if frame[0] == whole[0] else box.top, 0 if frame[1] == whole[1] else box.left)
-        for box in boxes
-    )
-    pairs = zip(images, corners, strict=True)
-    return np.stack([cut(image, *corner, *frame, beyond) for image, corner in pairs])
-
-
 def _pages(of: Features, alive: Sequence[int]) -> Iterator[list[int]]:
     """Cut feature maps into pages, by the size that their grids will have."""
     size = of.preprocess.window(of.pictured.images[:1]).shape[1:3]
     feature = alive[0]
     places = np.array([[of.top.y[feature, 0], of.top.x[feature, 0]]], np.int32)
-    frame = _frame(_boxes(of, places), size)
+    frame = common_size(_boxes(of, places), size)
     count = maps_on_a_page(of.top.value.shape[1], frame, len(alive))
     for start in range(0, len(alive), count):
         yield list(alive[start : start + count])
@@ -351,19 +334,16 @@ def listed(items: Sequence[Any]) -> str:
     return ", ".join(map(str, items[:_LISTED])) + more
 
 
-def _notes(of: Features, frame: tuple[int, int]) -> str:
-    notes = (
-        f"Cut to what a unit can see, {frame[0]}x{frame[1]} pixels; where that reaches past the "
-        "image, grey. Units that did not fire are left white."
-    )
-    if of.rules == "classic":
-        notes += " These rules subtract biases everywhere, so the maps go on beyond the cut."
-    if of.net.depends_on_image(of.top.layer):
-        return notes
-    return (
-        f"{notes} By these rules nothing on the way back remembers the image (there is no max "
-        "pool), so a map's reconstructions differ by their strength alone."
-    )
+def _ahead(call: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
+    """Call a function on each item, on the next one while what it made of the last is drawn."""
+    with ThreadPoolExecutor(1) as thread:
+        waiting: Future[Made] | None = None
+        for item in items:
+            made, waiting = waiting, thread.submit(call, item)
+            if made is not None:
+                yield made.result()
+        if waiting is not None:
+            yield waiting.result()
 
 
 def _shown(pages: list[list[int]]) -> Any:
@@ -371,14 +351,3 @@ def _shown(pages: list[list[int]]) -> Any:
     return track(
         pages, "drawing pages", console=screen, transient=True, disable=not screen.is_terminal
     )
-
-
-def _remove(files: set[Path]) -> None:
-    try:
-        for file in files:
-            file.unlink()
-    except OSError as error:
-        raise DeconvvizError(
-            f"A file of an earlier call, {error.filename}, could not be removed: {error.strerror}. "
-            "Its pages stand beside the new ones until it is."
-        ) from None

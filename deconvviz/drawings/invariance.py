@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator, MultipleLocator
 from PIL import Image
 
 from deconvviz.data import Preprocess
+from deconvviz.drawings.anew import drawn_anew
 from deconvviz.drawings.rows import Pictured
 from deconvviz.experiments.invariance import Curves, Invariance
 from deconvviz.experiments.transforming import transformed
@@ -55,14 +56,11 @@ def write_invariance(
     Raises:
         DeconvvizError: where the folder cannot be written.
     """
-    old_events = list(folder.glob("events.out.tfevents.*"))
     path, pixels = folder / "invariance.png", draw(record, pictured, preprocess)
     caption = describe(record, pictured, preprocess)
     write_picture(path, pixels, caption, {**about, "step": step, **_as_json(record, pictured)})
-    with EventLog(folder) as log:
+    with drawn_anew(folder), EventLog(folder) as log:
         log.images(f"invariance/{'+'.join(record.layers)}", pixels[None], step or 0, caption)
-    for events in old_events:
-        events.unlink(missing_ok=True)
     return path
 
 

@@ -18,9 +18,10 @@ from matplotlib.patches import Patch, Rectangle
 
 from deconvviz.data import Preprocess
 from deconvviz.deconv.deconvnet import Deconvnet
+from deconvviz.drawings.anew import drawn_anew
 from deconvviz.drawings.rows import rule_words
-from deconvviz.errors import DeconvvizError
 from deconvviz.experiments.occlusion import Occlusion
+from deconvviz.render.compose import CAVEAT
 from deconvviz.render.figures import INK, PALETTE, figure_pixels, new_figure, quiet_axes
 from deconvviz.render.png import write_picture
 from deconvviz.render.scaling import Pixels, symmetric, three_channels
@@ -30,10 +31,6 @@ _PANEL, _ACROSS, _DOWN, _LEFT, _TOP = 300, 380, 350, 16, 34  # pixels: a panel, 
 _WIDTH, _HEIGHT = 3 * _ACROSS, 2 * _DOWN
 _NAMED = 6  # classes that get a colour of their own
 _OTHERS = "#dddddd"
-_CAVEAT = (
-    "Deconvnet and guided maps partly recover the input whatever the network decided "
-    "(Nie et al. 2018); the occlusion maps are measured."
-)
 
 
 @dataclass(frozen=True)
@@ -133,7 +130,8 @@ def describe(shown: OccludedImage) -> str:
         f"{record.probability_without:.3f} without it; most probable without it: "
         f"{shown.class_name(record.guess_without)}. Projection: rules {shown.rules}; start signal: "
         f"all activations of that map, all others 0; zero is grey, scale {scale:.3g}. After Zeiler "
-        f"& Fergus 2013, Section 4.2, which gives no size, stride or grey. {_CAVEAT}"
+        f"& Fergus 2013, Section 4.2, which gives no size, stride or grey. {CAVEAT} The "
+        "occlusion maps are measured."
     )
 
 
@@ -154,19 +152,17 @@ def write_occlusions(
     Raises:
         DeconvvizError: where the folder cannot be written.
     """
-    old = {path for kind in ("png", "json") for path in folder.glob(f"[0-9]*-*.{kind}")}
-    old |= set(folder.glob("events.out.tfevents.*"))
-    paths, figures, captions, layer = [], [], [], ""
-    for index, shown in enumerate(each):
-        paths.append(folder / f"{index:04d}-{shown.name}.png")
-        figures.append(draw_occlusion(shown))
-        caption, record = describe(shown), {**about, "step": step, **as_json(shown)}
-        captions.append(caption)
-        layer = shown.record.layer
-        write_picture(paths[-1], figures[-1], caption, record)
-    with EventLog(folder) as log:
-        log.images(f"occlusion/{layer}", np.stack(figures), step or 0, "\n\n".join(captions))
-    _remove(old - {new for path in paths for new in (path, path.with_suffix(".json"))})
+    figures, captions, layer = [], [], ""
+    with drawn_anew(folder, "[0-9]*-*") as paths:
+        for index, shown in enumerate(each):
+            paths.append(folder / f"{index:04d}-{shown.name}.png")
+            figures.append(draw_occlusion(shown))
+            caption, record = describe(shown), {**about, "step": step, **as_json(shown)}
+            captions.append(caption)
+            layer = shown.record.layer
+            write_picture(paths[-1], figures[-1], caption, record)
+        with EventLog(folder) as log:
+            log.images(f"occlusion/{layer}", np.stack(figures), step or 0, "\n\n".join(captions))
     return paths
 
 
@@ -287,14 +283,3 @@ def _frame(axes: Axes, shape: Sequence[int]) -> None:
 
 def _short(text: str) -> str:
     return text if len(text) <= 22 else f"{text[:10]}…{text[-10:]}"
-
-
-def _remove(files: set[Path]) -> None:
-    try:
-        for file in files:
-            file.unlink()
-    except OSError as error:
-        raise DeconvvizError(
-            f"A file of an earlier call, {error.filename}, could not be removed: {error.strerror}. "
-            "Its figure stands beside the new ones until it is."
-        ) from None

@@ -4,7 +4,7 @@ This is where the rooms meet: the network's input from `data`, the maps from `de
 and the files from `render`. Training draws its rows here, and so does `deconvviz reconstruct`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from rich.progress import track
 from deconvviz.data import Preprocess
 from deconvviz.deconv.arguments import some_of
 from deconvviz.deconv.deconvnet import Deconvnet
+from deconvviz.drawings.anew import drawn_anew
 from deconvviz.errors import DeconvvizError
 from deconvviz.render.compose import WHOLE_LAYER, Rows, classic_rows, deconvnet_rows
 from deconvviz.render.png import write_picture, write_sheet
@@ -130,10 +131,36 @@ def write_rows(
     Raises:
         DeconvvizError: where the folder cannot be written.
     """
-    old_events = list(folder.glob("events.out.tfevents.*"))
-    old_rows = {path for kind in ("png", "json") for path in folder.glob(f"[0-9]*-*.{kind}")}
-    headings, own = rows.names, details or [{}] * len(pictured.labels)
-    screen = Console(stderr=True)
+    page = folder / "all.png"
+    with drawn_anew(folder, "[0-9]*-*") as paths:
+        paths += _write_each(folder, rows, pictured, {**record, "step": step}, details)
+        shown = replace(
+            rows,
+            pixels=rows.pixels[:ON_THE_PAGE],
+            scales=rows.scales[:ON_THE_PAGE],
+            saturated=rows.saturated[:ON_THE_PAGE],
+        )
+        write_sheet(
+            page,
+            shown.pixels,
+            shown.caption(),
+            {**record, "step": step, **shown.record()},
+            rows.names,
+            [f"{index} {label}" for index, label in enumerate(pictured.labels[:ON_THE_PAGE])],
+        )
+        with EventLog(folder) as log:
+            log.images(f"source/{pictured.source}", rows.pixels, step or 0, rows.caption())
+    return page
+
+
+def _write_each(
+    folder: Path,
+    rows: Rows,
+    pictured: Pictured,
+    record: dict[str, Any],
+    details: Sequence[dict[str, Any]],
+) -> Iterator[Path]:
+    screen, own = Console(stderr=True), details or [{}] * len(pictured.labels)
     for index, label in track(
         list(enumerate(pictured.labels)),
         "writing rows",
@@ -142,41 +169,6 @@ def write_rows(
         disable=not screen.is_terminal,
     ):
         path = folder / f"{index:04d}-{label}.png"
-        old_rows -= {path, path.with_suffix(".json")}
-        write_picture(
-            path,
-            rows.pixels[index],
-            rows.caption(index),
-            {**record, "label": label, "step": step, **own[index], **rows.record(index)},
-            headings,
-        )
-    page, first = folder / "all.png", slice(ON_THE_PAGE)
-    shown = replace(
-        rows,
-        pixels=rows.pixels[first],
-        scales=rows.scales[first],
-        saturated=rows.saturated[first],
-    )
-    write_sheet(
-        page,
-        shown.pixels,
-        shown.caption(),
-        {**record, "step": step, **shown.record()},
-        headings,
-        [f"{index} {label}" for index, label in enumerate(pictured.labels[first])],
-    )
-    with EventLog(folder) as log:
-        log.images(f"source/{pictured.source}", rows.pixels, step or 0, rows.caption())
-    _remove([*old_events, *old_rows])
-    return page
-
-
-def _remove(files: Sequence[Path]) -> None:
-    try:
-        for file in files:
-            file.unlink()
-    except OSError as error:
-        raise DeconvvizError(
-            f"A file of an earlier call, {error.filename}, could not be removed: {error.strerror}. "
-            "Its rows stand beside the new ones until it is."
-        ) from None
+        about = {**record, "label": label, **own[index], **rows.record(index)}
+        write_picture(path, rows.pixels[index], rows.caption(index), about, rows.names)
+        yield path

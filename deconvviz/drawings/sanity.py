@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from deconvviz.atomic import replacing
 from deconvviz.data import Preprocess
+from deconvviz.drawings.anew import drawn_anew
 from deconvviz.drawings.rows import Pictured
 from deconvviz.drawings.sanity_figure import TITLES, draw, in_order
 from deconvviz.experiments.findings import Row, Sanity, mean
@@ -52,7 +53,6 @@ def write_sanity(
     Raises:
         DeconvvizError: where the folder cannot be written.
     """
-    old_events = list(folder.glob("events.out.tfevents.*"))
     page, text, table = draw(sanity), verdict(sanity), markdown(sanity)
     caption = f"{text} {describe(sanity, pictured, preprocess)}"
     figure = folder / "sanity.png"
@@ -63,12 +63,10 @@ def write_sanity(
     with replacing(folder / "sanity.md") as temporary:
         temporary.write_text(f"{text}\n\n{table}", encoding="utf-8")
     tag = f"sanity/{sanity.layer}"
-    with EventLog(folder) as log:
+    with drawn_anew(folder), EventLog(folder) as log:
         log.images(tag, page[None], step or 0, caption)
         log.images(f"{tag} pictures", sheet, step or 0, words)
         log.text(tag, f"{text}\n\n{table}", step or 0)
-    for events in old_events:
-        events.unlink(missing_ok=True)
     return figure
 
 
@@ -92,8 +90,9 @@ def describe(sanity: Sanity, pictured: Pictured, preprocess: Preprocess) -> str:
     return (
         f"Made from {len(sanity.watched.images)} of {len(pictured.images)} images of {data}, "
         f"preprocessing {preprocess.name}; in each, one unit of {sanity.layer} at its activation, "
-        "compared within what it sees. New weights: kernels from a normal distribution of the "
-        "learnt ones' root mean square, cut off at two deviations, vectors shuffled; "
+        f"compared within what it sees. {_gradients(sanity)}New weights: kernels from a normal "
+        "distribution of the learnt ones' root mean square, cut off at two deviations, vectors "
+        "shuffled; "
         f"{sanity.settings.draws} draws. Covered: the strongest {sizes.share:.0%} of the pixels, "
         f"in the images' mean colour; elsewhere: the same shape at {sizes.moves} other places. "
         f"Small changes: {sizes.noises} of {sizes.noise:.0%} of the images' deviation. Dots are "
@@ -145,6 +144,7 @@ def as_json(sanity: Sanity) -> dict[str, Any]:
         "units": None if watched.place is None else watched.place.tolist(),
         "other_features": watched.other.tolist(),
         "depends_on_image": sanity.depends_on_image,
+        "approximated": list(sanity.approximated),
         "missing": sanity.missing,
         "rows": [_row_json(row) for row in sanity.rows],
         "covering": {
@@ -152,6 +152,12 @@ def as_json(sanity: Sanity) -> dict[str, Any]:
             for name, agreement in sanity.covering.items()
         },
     }
+
+
+def _gradients(sanity: Sanity) -> str:
+    if not sanity.approximated:
+        return ""
+    return f"The gradient stands in place of a rule at {', '.join(sanity.approximated)}. "
 
 
 def _row_json(row: Row) -> dict[str, Any]:

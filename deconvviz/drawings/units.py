@@ -15,11 +15,11 @@ import numpy.typing as npt
 from deconvviz.data import Preprocess
 from deconvviz.deconv.deconvnet import Deconvnet
 from deconvviz.deconv.receptive_field import Box
+from deconvviz.drawings.cuts import GREY, common_size, cut_to, cut_words
 from deconvviz.drawings.rows import rule_words
 from deconvviz.errors import DeconvvizError
-from deconvviz.render.compose import Rows, classic_rows, cut, deconvnet_rows
+from deconvviz.render.compose import Rows, classic_rows, deconvnet_rows
 
-GREY = 128
 Place = tuple[int, int]
 
 
@@ -85,20 +85,22 @@ def reconstruct_units(
     # Image by image: what one image shows of all features stands together.
     units = [unit for of_image in zip(*chosen, strict=True) for unit in of_image]
     maps = np.stack(panels, axis=1).reshape(len(units), *window.shape[1:])
-    height, width = _frame([unit.box for unit in units], window.shape[1:3])
+    boxes = [unit.box for unit in units]
+    size = common_size(boxes, window.shape[1:3])
+    notes = cut_words(size, rules, net.depends_on_image(layer))
     names = [layer if len(features) > 1 else f"{layer} {features[0]}"]
     words = {
         "first": "image patch",
         "rules": rule_words(net, [layer], rules),
         "start": _start_words(at, activation.ndim),
-        "notes": _notes(net, layer, rules, height, width),
+        "notes": f"{notes} A unit that did not fire shows nothing.",
     }
     if rules == "classic":
         seen = np.repeat(preprocess.maps(inputs), len(features), axis=0)
-        patches, parts = (_cut_all(each, units, (height, width), 0) for each in (seen, maps))
+        patches, parts = (cut_to(each, boxes, size, 0) for each in (seen, maps))
         return classic_rows(patches, [parts], names, **words), units
-    patches = _cut_all(np.repeat(window, len(features), axis=0), units, (height, width), GREY)
-    parts = _cut_all(maps, units, (height, width), 0)
+    patches = cut_to(np.repeat(window, len(features), axis=0), boxes, size, GREY)
+    parts = cut_to(maps, boxes, size, 0)
     return deconvnet_rows(patches, [parts], names, None, **words), units
 
 
@@ -128,45 +130,8 @@ def _unit(
     return Unit(feature, place, float(one[place]), net.seen(layer, place, image_size))
 
 
-def _frame(boxes: Sequence[Box], image_size: Place) -> Place:
-    """A height and width that hold every box; an axis that boxes see whole is not cut."""
-    height = max(box.bottom - box.top for box in boxes)
-    width = max(box.right - box.left for box in boxes)
-    return min(height, image_size[0]), min(width, image_size[1])
-
-
-def _cut_all(
-    images: npt.NDArray[Any], units: Sequence[Unit], frame: Place, beyond: float
-) -> npt.NDArray[Any]:
-    height, width = frame
-    corners = [
-        (
-            0 if height == images.shape[1] else unit.box.top,
-            0 if width == images.shape[2] else unit.box.left,
-        )
-        for unit in units
-    ]
-    pairs = zip(images, corners, strict=True)
-    return np.stack([cut(image, *corner, height, width, beyond) for image, corner in pairs])
-
-
 def _start_words(at: str | Place, rank: int) -> str:
     if rank == 2:
         return "one unit's activation, all others 0"
     where = "the strongest of its map in each image" if isinstance(at, str) else f"at (y, x) = {at}"
     return f"the activation of one unit, {where}, all others 0"
-
-
-def _notes(net: Deconvnet, layer: str, rules: str, height: int, width: int) -> str:
-    notes = (
-        f"Cut to what the unit can see, {height}x{width} pixels; where that reaches past the "
-        "image, grey. A unit that did not fire shows nothing."
-    )
-    if rules == "classic":
-        notes += " These rules subtract biases everywhere, so the map goes on beyond the cut."
-    if net.depends_on_image(layer):
-        return notes
-    return (
-        f"{notes} By these rules nothing on the way back remembers the image (there is no max "
-        "pool), so this picture does not depend on it, but for its strength."
-    )

@@ -81,6 +81,7 @@ class Sanity:
         missing: checks that could not be made, and why.
         depends_on_image: whether the chosen rules' picture of a unit is another for another image.
         settings: what was asked for.
+        approximated: steps that are reversed by their gradient, for want of a rule.
     """
 
     layer: str
@@ -92,6 +93,7 @@ class Sanity:
     missing: dict[str, str]
     depends_on_image: bool
     settings: Settings
+    approximated: tuple[str, ...] = ()
 
     def row(self, group: str, rule: str, name: str | None = None) -> Row | None:
         """Find a comparison: the last of its group, or the one of a name."""

@@ -90,7 +90,16 @@ def check(
     names = tuple(checks.nets)
     depends = net.depends_on_image(layer)
     return Sanity(
-        layer, names, watched, tuple(rows), covering, checks.pictures, missing, depends, settings
+        layer,
+        names,
+        watched,
+        tuple(rows),
+        covering,
+        checks.pictures,
+        missing,
+        depends,
+        settings,
+        net.approximated(layer),
     )
 
 

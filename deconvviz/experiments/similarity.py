@@ -12,7 +12,7 @@ References:
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import spearmanr  # type: ignore[import-untyped]
+from scipy.stats import spearmanr
 from skimage.feature import hog
 from skimage.filters import sobel
 from skimage.metrics import structural_similarity

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage  # type: ignore[import-untyped]
+from scipy import ndimage
 
 Floats = npt.NDArray[np.float32]
 Kind = Literal["vertical translation", "scale", "rotation"]

@@ -26,7 +26,7 @@ from deconvviz.render.scaling import (
 )
 
 WHOLE_LAYER = "the whole layer's activations"
-_CAVEAT = (
+CAVEAT = (
     "Deconvnet and guided maps partly recover the input whatever the network decided "
     "(Nie et al. 2018)."
 )
@@ -140,7 +140,7 @@ def deconvnet_rows(
         np.stack([used for _, used, _ in drawn], axis=1),
         np.stack([beyond for _, _, beyond in drawn], axis=1),
         f"{first} | {' | '.join(names)}. Rules: {rules}. Start signal: {start}. {how}; zero is "
-        f"grey (128). {notes}{' ' if notes else ''}{_CAVEAT}",
+        f"grey (128). {notes}{' ' if notes else ''}{CAVEAT}",
     )
 
 

@@ -219,12 +219,12 @@ def test_a_layer_is_found_by_those_that_sound_alike(call: Any, trained: Path) ->
 def test_what_needs_no_network_is_refused_before_tensorflow_loads(
     call: Any, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from deconvviz.cli import reconstruct
+    from deconvviz.cli import asked
 
     def loaded(verbose: bool) -> None:
         raise AssertionError("TensorFlow was loaded")
 
-    monkeypatch.setattr(reconstruct, "import_tensorflow", loaded)
+    monkeypatch.setattr(asked, "import_tensorflow", loaded)
     file = tmp_path / "mine.keras"
     file.write_bytes((trained / "checkpoints" / "last.keras").read_bytes())
     ended = call("reconstruct", "--ckpt", file)

@@ -104,7 +104,7 @@ def test_the_caption_says_layer_rules_start_signal_scale_data_and_k(
     for words in (
         "block/conv", "maps 4, 9", "Rules: classic", "Start signal", "own largest |value|",
         "5 training images of photos", "k = 1", "3x3 pixels", "orange bar", "own weights",
-        "does not depend on it", "beyond its cut", "Nie et al. 2018",
+        "does not depend on it", "beyond the cut", "Nie et al. 2018",
     ):  # fmt: skip
         assert words in caption, words
 

@@ -186,7 +186,7 @@ def test_too_few_images_tell_no_duplicates(net: Deconvnet, images: np.ndarray) -
 def test_classic_rules_own_up_to_what_lies_beyond_the_cut(of: Features, images: np.ndarray) -> None:
     net = Deconvnet(of.net.model, rules="classic")
     classic = Features(net, of.top, of.pictured, of.preprocess, "classic")
-    assert "go on beyond the cut" in draw_grids(classic, [RED]).caption
+    assert "goes on beyond the cut" in draw_grids(classic, [RED]).caption
 
 
 def test_tiles_are_stitched_in_reading_order() -> None:
