@@ -68,5 +68,5 @@ def test_the_readmes_python_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 def test_every_file_that_the_readme_links_to_exists() -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+    for target in re.findall(r"(?:\]\(|src=\"|href=\")([^)#:\"]+)", README):
         assert (Path(__file__).parents[1] / target).exists(), target

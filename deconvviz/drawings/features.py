@@ -40,6 +40,7 @@ from deconvviz.render.scaling import Pixels
 from deconvviz.render.tensorboard import EventLog
 
 _LISTED = 8
+_LETTERS = 20  # of a class's name
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -275,7 +276,8 @@ def _label(of: Features, feature: int) -> tuple[str, str]:
     known = f"{of.top.value[feature, 0]:.3g}"
     chosen = of.selectivity[feature]
     if chosen:
-        known += f"  {chosen.label[:16]} {chosen.count}/{chosen.winners}"
+        label = chosen.label if len(chosen.label) <= _LETTERS else f"{chosen.label[:_LETTERS]}..."
+        known += f"  {label} {chosen.count}/{chosen.winners}"
     return str(feature), known
 
 
