@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from deconvviz.drawings.occlusion import OccludedImage
+    from deconvviz.drawings.occlusion_figure import OccludedImage
     from deconvviz.drawings.rows import Pictured
 
 
@@ -141,7 +141,9 @@ def _mean_colour(images: "npt.NDArray[np.uint8]") -> "npt.NDArray[np.uint8]":
 
 
 def _occluded(opened: Opened, source: _Source, what: _Sweep) -> Iterator["OccludedImage"]:
-    from deconvviz.drawings.occlusion import OccludedImage, project_watched, watched_rules
+    from deconvviz.drawings.occlusion import project_watched
+    from deconvviz.drawings.occlusion_figure import OccludedImage
+    from deconvviz.drawings.rows import rule_words
     from deconvviz.experiments.occlusion import occlude, square_for
 
     net, scaling, pictured = opened.net, opened.scaling, source.pictured
@@ -164,7 +166,7 @@ def _occluded(opened: Opened, source: _Source, what: _Sweep) -> Iterator["Occlud
             record=record,
             window=windows[index],
             projection=project_watched(net, pictured.images[index], scaling, record),
-            rules=watched_rules(net, what.layer, what.rules),
+            rules=rule_words(net, [what.layer], what.rules),
             preprocess=scaling.name,
             data=of,
             name=pictured.labels[index],

@@ -11,13 +11,8 @@ import pytest
 
 from deconvviz.data import Preprocess
 from deconvviz.deconv.deconvnet import Deconvnet
-from deconvviz.drawings.occlusion import (
-    OccludedImage,
-    describe,
-    draw_occlusion,
-    project_watched,
-    write_occlusions,
-)
+from deconvviz.drawings.occlusion import describe, project_watched, write_occlusions
+from deconvviz.drawings.occlusion_figure import OccludedImage, draw_occlusion
 from deconvviz.experiments.occlusion import Occlusion, Square
 
 
