@@ -16,6 +16,7 @@ from deconvviz.models.preflight import ModelFile, inspect_file, model_file
 if TYPE_CHECKING:
     from deconvviz.data import Preprocess
     from deconvviz.deconv.deconvnet import Deconvnet
+    from deconvviz.training.rundir import RunDirectory
 
 _LARGEST = 4096
 _SCALE_THEMSELVES = ("Rescaling", "Normalization")
@@ -63,8 +64,12 @@ def checkpoint(ckpt: Path, file: ModelFile, logdir: Path) -> Checkpoint:
     config = run.config()
     # The saved state is the last checkpoint's; nothing says when the best one was saved.
     last = ckpt == folder or ckpt.name == run.last.name
-    step = saved_step(run.state) if last else None
+    step = saved_step(run.state) if last else _kept_at(run, ckpt)
     return Checkpoint(file, folder, config.data, config.train.seed, step)
+
+
+def _kept_at(run: "RunDirectory", ckpt: Path) -> int | None:
+    return next((step for step, file in run.kept().items() if file.name == ckpt.name), None)
 
 
 def preprocess(checkpoint: Checkpoint, name: str | None, net: "Deconvnet") -> "Preprocess":

@@ -14,6 +14,7 @@ from rich.progress import Progress
 
 from deconvviz.cli import options
 from deconvviz.cli.asked import Asked, Opened, ask, folder_words
+from deconvviz.cli.progress import kept_when_stopped
 from deconvviz.errors import DataError, DeconvvizError, UnsupportedLayerError
 
 if TYPE_CHECKING:
@@ -214,16 +215,10 @@ def _strongest(
 @contextmanager
 def _progress(count: int) -> Iterator[Any]:
     screen = Console(stderr=True)
-    with Progress(console=screen, transient=True, disable=not screen.is_terminal) as live:
+    live = Progress(console=screen, transient=True, disable=not screen.is_terminal)
+    with kept_when_stopped(), live:
         task = live.add_task(f"looking through {count} images", total=count)
-        try:
-            yield lambda done: live.update(task, completed=done)
-        except KeyboardInterrupt:
-            click.echo(
-                "Stopped. What was found so far is kept: the same command goes on from there.",
-                err=True,
-            )
-            raise
+        yield lambda done: live.update(task, completed=done)
 
 
 def _draw(

@@ -1,9 +1,12 @@
-"""A run's progress: a live line on a terminal, one plain line a report elsewhere."""
+"""The progress of long work: a live line on a terminal; elsewhere, in training, a line a report."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
+import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -15,6 +18,19 @@ from rich.progress import (
 )
 
 from deconvviz.training.rundir import Report
+
+
+@contextmanager
+def kept_when_stopped() -> Iterator[None]:
+    """Tell a person who stops long work that it is not lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(
+            "Stopped. What was found so far is kept: the same command goes on from there.",
+            err=True,
+        )
+        raise
 
 
 class TrainingProgress:

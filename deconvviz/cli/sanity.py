@@ -5,6 +5,7 @@ from rich.console import Console
 
 from deconvviz.cli import options
 from deconvviz.cli.asked import Asked, ask, folder_words
+from deconvviz.cli.progress import kept_when_stopped
 
 
 @click.command()
@@ -44,7 +45,8 @@ def sanity(
     """Check what a network's pictures prove: weights, unit, class and switches are changed in turn.
 
     One figure, one table and one paragraph in plain words, the gradient beside every number, as
-    PNG, Markdown and JSON and in TensorBoard, in the run's folder under sanity/.
+    PNG, Markdown and JSON and in TensorBoard, in the run's folder under sanity/. Stopped half way,
+    the same command goes on from there.
     """
     if len(asked.files) == 1:
         raise click.UsageError("--images takes two pictures or more: they are compared.")
@@ -60,8 +62,9 @@ def sanity(
     net.require(layer)
     pictured = opened.pictured(opened.dataset(), limit)
     inputs, settings = scaling(pictured.images), Settings(draws, seed)
-    with Console(stderr=True).status(f"checking {layer}") as status:
-        found = check(net, inputs, layer, rules, feature, settings, status.update)
+    keep = opened.checkpoint.folder / "sanity" / "unfinished"
+    with kept_when_stopped(), Console(stderr=True).status(f"checking {layer}") as status:
+        found = check(net, inputs, layer, rules, feature, settings, status.update, keep)
     chosen = "" if feature is None else f"feature{feature}"
     source = pictured.source, pictured.split
     folder = opened.folder("sanity", *source, rules, folder_words([layer]), chosen)

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,15 +22,14 @@ from deconvviz.deconv.arguments import (
 from deconvviz.deconv.compiled import Compiled, side_by_side
 from deconvviz.deconv.crop import Windows, lay_windows
 from deconvviz.deconv.graph import flatten
+from deconvviz.deconv.guarded import Guarded, Images, Inputs
 from deconvviz.deconv.peaks import Peaks
 from deconvviz.deconv.receptive_field import Box, ReceptiveField, receptive_field, seen
 from deconvviz.deconv.rules import LOCAL, METHODS, Rules, adjoint, rule_for
 from deconvviz.deconv.survey import LayerInfo, approximated, depends_on_image, survey
-from deconvviz.deconv.trace import Trace, has_switches
-from deconvviz.errors import DataError, DeconvvizError
+from deconvviz.deconv.trace import Trace, require_switches
+from deconvviz.errors import DeconvvizError
 
-Images = npt.NDArray[np.float32]
-Inputs = tuple[Images, ...]
 Integers = npt.NDArray[np.int32]
 
 # Up to which share of the image windows are taken. To find the strongest unit first, the whole
@@ -98,6 +96,7 @@ class Deconvnet:
             self.rules = {keras.Operation: adjoint, **self._chosen}
         self._graph = flatten(model)
         self._compiled = Compiled(self._graph, self.rules)
+        self._guarded = Guarded(self._compiled)
         self._laid: dict[tuple[str, int, int], Windows | None] = {}
         self._fields: dict[Any, ReceptiveField | None] = {}
         self._ways: dict[str, _Way] = {}
@@ -190,7 +189,7 @@ class Deconvnet:
         """Reconstruct from layers, batch by batch; one image may serve all features."""
 
         def of(batch: slice) -> tuple[Inputs, ...]:
-            return self._reconstructed(
+            return self._guarded.reconstruct(
                 tuple(x if len(x) < count else x[batch] for x in inputs),
                 layers,
                 None if features is None else tf.constant(features[batch]),
@@ -206,22 +205,13 @@ class Deconvnet:
             for layer, of_layer in zip(layers, of_layers, strict=True)
         }
 
-    def _reconstructed(
-        self, inputs: Inputs, layers: tuple[str, ...], features: Any, at: Any, start: str
-    ) -> tuple[Inputs, ...]:
-        with self._explained(inputs, layers):
-            batch = tuple(map(tf.convert_to_tensor, inputs))
-            maps, fine = self._compiled.reconstruct(batch, layers, features, at, start)
-        if not fine:
-            self._name_broken(batch, layers)
-        return tuple(_finite(layer, of) for layer, of in zip(layers, maps, strict=True))
-
     def _strongest_places(self, inputs: Inputs, layer: str, features: Integers) -> Integers:
         if len(inputs[0]) < len(features):
-            return self._peaks(inputs, (layer,))[layer].places(np.zeros_like(features), features)
+            peaks = self._guarded.peaks(inputs, (layer,))[layer]
+            return peaks.places(np.zeros_like(features), features)
         parts = []
         for batch in self._compiled.batches(inputs, (layer,), len(features)):
-            peaks = self._peaks(tuple(x[batch] for x in inputs), (layer,))[layer]
+            peaks = self._guarded.peaks(tuple(x[batch] for x in inputs), (layer,))[layer]
             parts.append(peaks.places(np.arange(len(peaks.value)), features[batch]))
         return np.concatenate(parts)
 
@@ -323,13 +313,9 @@ class Deconvnet:
         inputs, chosen = self._inputs(images), tuple(dict.fromkeys(layers))
         parts: dict[str, list[Images]] = {layer: [self._nothing(layer)] for layer in chosen}
         for batch in self._compiled.batches(inputs, chosen, len(inputs[0])):
-            tensors = tuple(tf.convert_to_tensor(x[batch]) for x in inputs)
-            with self._explained(tensors, chosen):
-                outputs, fine = self._compiled.activations(tensors, chosen)
-            if not fine:
-                self._name_broken(tensors, chosen)
+            outputs = self._guarded.activations(tuple(x[batch] for x in inputs), chosen)
             for layer, output in zip(chosen, outputs, strict=True):
-                parts[layer].append(np.asarray(output, np.float32))
+                parts[layer].append(output)
         return {layer: np.concatenate(each[1:] or each) for layer, each in parts.items()}
 
     def strongest(
@@ -354,16 +340,7 @@ class Deconvnet:
                     f"Layer {layer!r} gives {list(target)} for each image, which are no feature "
                     "maps [h, w, C] and no units [C]. Choose another layer."
                 )
-        return self._peaks(self._inputs(images), tuple(dict.fromkeys(layers)))
-
-    def _peaks(self, inputs: Inputs, layers: tuple[str, ...]) -> dict[str, Peaks]:
-        tensors = tuple(map(tf.convert_to_tensor, inputs))
-        with self._explained(tensors, layers):
-            peaks, outputs, fine = self._compiled.peaks(tensors, layers)
-        if not fine:
-            self._name_broken(tensors, layers)
-        each = zip(peaks, outputs, strict=True)
-        return dict(zip(layers, (Peaks(x.numpy(), output) for x, output in each), strict=True))
+        return self._guarded.peaks(self._inputs(images), tuple(dict.fromkeys(layers)))
 
     def batches(
         self, images: Images | tuple[Images, ...], layers: Sequence[str]
@@ -394,36 +371,7 @@ class Deconvnet:
             DataError: where an activation is not finite; it names the first layer that made one.
         """
         self._target(layer)
-        return self._traced(tuple(map(tf.convert_to_tensor, self._inputs(images))), layer)
-
-    def _traced(self, inputs: tuple[tf.Tensor, ...], layer: str) -> Trace:
-        with self._explained(inputs, (layer,)):
-            traced, broken = self._compiled.trace(inputs, layer)
-        if broken is not None:
-            raise DataError(
-                f"Layer {broken.path!r} gives values that are not finite (NaN or infinite) "
-                "for these images, so no picture would mean anything. Check that the images are "
-                "finite, that their preprocessing is the model's, and the model's weights."
-            )
-        return traced
-
-    def _name_broken(self, inputs: tuple[tf.Tensor, ...], layers: Sequence[str]) -> None:
-        """Refuse by the name of the first layer that made what is not finite."""
-        for layer in layers:
-            self._traced(inputs, layer)
-
-    @contextmanager
-    def _explained(self, inputs: Sequence[Any], layers: Sequence[str]) -> Iterator[None]:
-        try:
-            yield
-        except (ValueError, tf.errors.InvalidArgumentError) as error:
-            sizes = " and ".join("x".join(map(str, x.shape[1:])) for x in inputs)
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise DataError(
-                f"Images of {sizes} do not come through the network as far as layer "
-                f"{' and '.join(map(repr, layers))}; they may be too small for it. TensorFlow "
-                f"says: {reason.rstrip('.')}."
-            ) from error
+        return self._guarded.trace(self._inputs(images), layer)
 
     def project(self, traced: Trace, signal: npt.ArrayLike | tf.Tensor) -> Any:
         """Run a signal at a traced layer's output back to pixels.
@@ -440,20 +388,9 @@ class Deconvnet:
                 f"The signal at layer {traced.layer!r} has the shape of its activation, "
                 f"{list(traced.activation.shape)}; received {list(np.shape(signal))}."
             )
-        self._require_switches(traced)
-        arrays = _finite(traced.layer, self._compiled.project(traced, signal))
+        require_switches(self._graph, traced)
+        arrays = self._guarded.project(traced, signal)
         return arrays if len(arrays) > 1 else arrays[0]
-
-    def _require_switches(self, traced: Trace) -> None:
-        for step in self._graph.below(self._graph.targets[traced.layer]):
-            if has_switches(step):
-                wanted = tuple(traced.values[step.outputs[0]].shape)
-                given = np.shape(traced.switches.get(step.path, ()))
-                if given != wanted:
-                    raise DeconvvizError(
-                        f"The switches of layer {step.path!r} are int64 {list(wanted)}, one for "
-                        f"each unit that it gave; received {list(given)}."
-                    )
 
     def _warn_of_sameness(self, layer: str) -> None:
         if not self.depends_on_image(layer):
@@ -483,14 +420,3 @@ class Deconvnet:
         require_numbers(given)
         require_shapes(given, [self._graph.shapes[slot] for slot in self._graph.inputs])
         return given
-
-
-def _finite(layer: str, maps: Sequence[tf.Tensor]) -> Inputs:
-    arrays = tuple(np.array(part, np.float32) for part in maps)
-    if not all(np.isfinite(part).all() for part in arrays):
-        raise DataError(
-            f"The way back from layer {layer!r} ends in values that are not finite: the signal is "
-            "not, or it outgrew the layers' precision. Start from one feature or one unit, use "
-            "start='one', or load the model in float32."
-        )
-    return arrays

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from deconvviz.deconv.affine import AFFINE, IDENTITIES
@@ -15,6 +16,7 @@ from deconvviz.deconv.graph import Graph, Step, Tensors
 from deconvviz.deconv.kinds import look_up
 from deconvviz.deconv.project import wide
 from deconvviz.deconv.switches import global_max_with_switches, max_pool_with_switches, maximum
+from deconvviz.errors import DeconvvizError
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,23 @@ def run_forward(
 def has_switches(step: Step) -> bool:
     """Whether a step keeps a maximum, and its trace the place where that stood."""
     return look_up(step, _SWITCHES) is not None
+
+
+def require_switches(graph: Graph, traced: Trace) -> None:
+    """Make sure that a trace whose switches somebody replaced has one for every maximum.
+
+    Raises:
+        DeconvvizError: for the first step whose switches are missing or of another shape.
+    """
+    for step in graph.below(graph.targets[traced.layer]):
+        if has_switches(step):
+            wanted = tuple(traced.values[step.outputs[0]].shape)
+            given = np.shape(traced.switches.get(step.path, ()))
+            if given != wanted:
+                raise DeconvvizError(
+                    f"The switches of layer {step.path!r} are int64 {list(wanted)}, one for "
+                    f"each unit that it gave; received {list(given)}."
+                )
 
 
 def first_not_finite(steps: Sequence[Step], values: Mapping[int, tf.Tensor]) -> tf.Tensor:

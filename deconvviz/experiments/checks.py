@@ -3,7 +3,8 @@
 Each gives the likenesses that it found as rows, for the chosen rules and for the gradient.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import keras
@@ -26,6 +27,7 @@ from deconvviz.experiments.findings import (
     Row,
     Settings,
 )
+from deconvviz.experiments.kept_parts import Part
 from deconvviz.experiments.redrawing import Redrawn
 from deconvviz.experiments.similarity import edges, similarity
 from deconvviz.experiments.watched import Images, Watched, centred, maps_of
@@ -115,28 +117,49 @@ class Checks:
             *self._compare("selectivity", ANOTHER_CLASS, own, next_best, boxes=whole),
         ]
 
-    def redrawn(self) -> Iterator[tuple[str, list[Row]]]:
-        """Weights drawn anew, from the target down, and one layer at a time."""
-        first = next(iter(self.nets.values()))
-        copy = Redrawn(first.model, self.watched.layer)
-        nets = {rule: Deconvnet(copy.model, rules=net.rules) for rule, net in self.nets.items()}
-        chains = [copy.layers[: count + 1] for count in range(len(copy.layers))]
-        for chain in chains:
-            drawn = [self._draw(copy, nets, chain) for _ in range(self._settings.draws)]
-            name = chain[0] if len(chain) == 1 else f"{chain[0]} to {chain[-1]}"
-            self._show(f"redrawn: {name}", drawn[0])
-            rows = self._against_trained("cascade", name, drawn)
-            if len(chain) == len(copy.layers) and len(drawn) > 1:
-                rows += self._unrelated(OTHER_NETWORKS_PICTURE, drawn[0], drawn[1])
-                rows += self._compare("floor", "all weights new twice", drawn[0], drawn[1])
-            yield f"redrawing {name}", rows
-        for layer in copy.layers:
-            drawn = [self._draw(copy, nets, (layer,)) for _ in range(self._settings.draws)]
-            yield f"redrawing {layer}", self._against_trained("independent", layer, drawn)
+    def redrawn(self) -> Iterator[tuple[str, Callable[[], Part]]]:
+        """Weights drawn anew, from the target down, and one layer at a time; each a part to make.
 
-    def _draw(self, copy: Redrawn, nets: dict[str, Deconvnet], layers: tuple[str, ...]) -> Maps:
-        copy.redraw(layers, self.generator)
-        return self._maps(nets)
+        A part draws from a generator of its own, so that it does not matter which were made before.
+        """
+        copy = Redrawn(next(iter(self.nets.values())).model, self.watched.layer)
+        nets = {rule: Deconvnet(copy.model, rules=net.rules) for rule, net in self.nets.items()}
+        for count in range(1, len(copy.layers) + 1):
+            chain = copy.layers[:count]
+            name = chain[0] if count == 1 else f"{chain[0]} to {chain[-1]}"
+            yield f"redrawing {name}", partial(self._cascade, copy, nets, chain, name)
+        for number, layer in enumerate(copy.layers):
+            yield f"redrawing {layer} alone", partial(self._alone, copy, nets, number)
+
+    def _cascade(
+        self, copy: Redrawn, nets: dict[str, Deconvnet], chain: tuple[str, ...], name: str
+    ) -> Part:
+        drawn = self._drawn(copy, nets, chain, (0, len(chain)))
+        rows = self._against_trained("cascade", name, drawn)
+        if len(chain) == len(copy.layers) and len(drawn) > 1:
+            rows += self._unrelated(OTHER_NETWORKS_PICTURE, drawn[0], drawn[1])
+            rows += self._compare("floor", "all weights new twice", drawn[0], drawn[1])
+        shown = {rule: {f"redrawn: {name}": maps[:_SHOWN]} for rule, maps in drawn[0].items()}
+        return Part(tuple(rows), shown)
+
+    def _alone(self, copy: Redrawn, nets: dict[str, Deconvnet], number: int) -> Part:
+        layer = copy.layers[number]
+        drawn = self._drawn(copy, nets, (layer,), (1, number))
+        return Part(tuple(self._against_trained("independent", layer, drawn)), {})
+
+    def _drawn(
+        self,
+        copy: Redrawn,
+        nets: dict[str, Deconvnet],
+        layers: tuple[str, ...],
+        which: tuple[int, int],
+    ) -> list[Maps]:
+        generator = np.random.default_rng((self._settings.seed, *which))
+        maps = []
+        for _ in range(self._settings.draws):
+            copy.redraw(layers, generator)
+            maps.append(self._maps(nets))
+        return maps
 
     def _against_trained(self, group: str, name: str, drawn: list[Maps]) -> list[Row]:
         parts = [self._compare(group, name, self.trained, maps) for maps in drawn]
@@ -185,6 +208,11 @@ class Checks:
                 values.append(similarity(_cut(one[rule][a], here), _cut(other[rule][b], there)))
             rows.append(Row("floor", name, rule, np.array(values)))
         return rows
+
+    def show(self, pictures: dict[str, Maps]) -> None:
+        """Take in what a part has to show."""
+        for rule, maps in pictures.items():
+            self.pictures[rule] |= maps
 
     def _show(self, name: str, maps: Maps) -> None:
         for rule, each in maps.items():

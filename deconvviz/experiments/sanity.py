@@ -12,12 +12,14 @@ References:
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 from deconvviz.deconv.deconvnet import Deconvnet
 from deconvviz.errors import DataError
 from deconvviz.experiments.checks import Checks
 from deconvviz.experiments.covering import cover
 from deconvviz.experiments.findings import ANOTHER_CLASS, Sanity, Settings
+from deconvviz.experiments.kept_parts import KeptParts
 from deconvviz.experiments.watched import Images, watch
 
 Report = Callable[[str], None]
@@ -31,6 +33,7 @@ def check(
     feature: int | None = None,
     settings: Settings | None = None,
     report: Report = lambda what: None,
+    keep: Path | None = None,
 ) -> Sanity:
     """Put the pictures of a layer's units to the test.
 
@@ -42,6 +45,8 @@ def check(
         feature: the same feature map in every image; None takes each image's strongest.
         settings: draws, seed and sizes; None takes the defaults.
         report: called with what begins, as each part does.
+        keep: a folder in which parts lie until all is done, so that the same call goes on from
+            there; None keeps nothing.
 
     Raises:
         DataError: where units fire in fewer than two images.
@@ -59,11 +64,16 @@ def check(
         rows += checks.classes()
     except DataError as error:
         missing[ANOTHER_CLASS] = str(error)
-    for what, more in checks.redrawn():
+    asked = layer, rules, net.approximated(layer), feature, settings
+    kept = KeptParts(keep, [*net.model.get_weights(), images], asked)
+    for what, make in checks.redrawn():
         report(what)
-        rows += more
+        part = kept.part(what, make)
+        rows += part.rows
+        checks.show(part.pictures)
     report("covering")
     covering = cover(net, watched, checks.strong(), settings.sizes, checks.generator)
+    kept.remove()
     names = tuple(checks.nets)
     depends = net.depends_on_image(layer)
     return Sanity(

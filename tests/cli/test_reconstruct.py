@@ -131,7 +131,9 @@ def test_reconstructing_again_leaves_one_event_file(call: Any, trained: Path) ->
 
 def test_a_step_is_recorded_only_where_it_is_known(call: Any, trained: Path) -> None:
     folder = trained / "reconstructions" / "folder-test-deconvnet-conv1"
-    for file, step in (("last.keras", 20), ("best.keras", None)):
+    kept = sorted((trained / "checkpoints").glob("step-*.keras"))[1]
+    own = int(kept.stem.removeprefix("step-"))
+    for file, step in (("last.keras", 20), ("best.keras", None), (kept.name, own)):
         ckpt = trained / "checkpoints" / file
         assert call("reconstruct", "--ckpt", ckpt, "--limit", 1, "--layer", "conv1").code == 0
         record = json.loads(written(folder)[0].with_suffix(".json").read_text())
