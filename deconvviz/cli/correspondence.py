@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from deconvviz.data import Dataset
     from deconvviz.experiments.correspondence import Correspondence, Step
 
+_REPETITIONS = 10
 _WIDE = 140  # columns, where no terminal says how many there are
 
 
@@ -44,7 +45,7 @@ _WIDE = 140  # columns, where no terminal says how many there are
 @click.option(
     "--repetitions",
     type=click.IntRange(1),
-    default=10,
+    default=_REPETITIONS,
     show_default=True,
     help="How often random boxes of the same sizes are laid, as the control.",
 )
@@ -68,6 +69,8 @@ def correspondence(
     indexed = any(one.index is not None for one in marked)
     if indexed and not (asked.dataset or run_of(asked.ckpt)):
         raise ConfigError(f"{parts} gives images by index: say of which data set with --dataset.")
+    if asked.dataset and not indexed:
+        raise click.UsageError(f"{parts} names files and no index; leave out --dataset.")
     files = tuple(one.file for one in marked if one.file)
     opened = replace(asked, files=files).open()
     from deconvviz.drawings.correspondence import ComparedImages, write_correspondence
@@ -86,7 +89,11 @@ def correspondence(
     windows = scaling.window(pictures.images)
     shown = ComparedImages(record, windows, pictures.names, scaling.name, source)
     of = f"{data.name}-{asked.split}" if data else ""
-    folder = opened.folder("correspondence", parts.stem, of, folder_words(layers))
+    chosen = (
+        f"repetitions{repetitions}" if repetitions != _REPETITIONS else "",
+        f"seed{seed}" if seed else "",
+    )
+    folder = opened.folder("correspondence", parts.stem, of, folder_words(layers), *chosen)
     about = {**opened.record(), "parts_file": str(parts)}
     path = write_correspondence(folder, shown, opened.checkpoint.step, about)
     _print_table(record)

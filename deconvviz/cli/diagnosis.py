@@ -15,7 +15,7 @@ _SELDOM = 0.01  # of the images
 _COLOUR = 0.5  # a filter with more than this share of colour is counted as one of colour
 _FREQUENCIES = (
     "shares of the filters' power: low is below 1/6 of a cycle a pixel, high above 1/3; colour is "
-    "what is left without the grey"
+    "what is left without the grey; white noise has about 9%, 26%, 65% and 67%"
 )
 
 

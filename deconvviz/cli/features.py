@@ -103,8 +103,9 @@ def features(
     pictured = opened.pictured(opened.dataset(), limit)
     if k > len(pictured.images):
         raise DataError(
-            f"-k asks for {k} images a feature map, and there are {len(pictured.images)}: each "
-            f"counts once. Give -k of at most {len(pictured.images)}, or more images."
+            f"{k} units of each feature map are to be shown (-k), each from another image, and "
+            f"there are {len(pictured.images)} images. Give -k {len(pictured.images)} or less, or "
+            "more images."
         )
     search = _Search(layers, chosen, k, limit, rules)
     record = {**opened.record(), "limit": limit}
@@ -187,10 +188,10 @@ def _is_reversible(net: "Deconvnet", layer: str) -> bool:
 
 def _require_features(net: "Deconvnet", layer: str, chosen: tuple[int, ...] | None) -> None:
     count = net.require(layer)[-1] or 0
-    beyond = [feature for feature in chosen or () if feature >= count]
-    if beyond:
+    last = max(chosen or (0,))
+    if last >= count:
         raise DeconvvizError(
-            f"Layer {layer!r} has features 0 to {count - 1}; --features asked for {beyond[0]}."
+            f"Layer {layer!r} has features 0 to {count - 1}; --features asked for {last}."
         )
 
 

@@ -152,7 +152,6 @@ def _occluded(opened: Opened, source: _Source, what: _Sweep) -> Iterator["Occlud
     value = 0.0 if scaling.name == "standardize" else scaling(source.mean[None])[0, 0, 0]
     square = square_for(inputs.shape[1:], value, what.square, what.stride)
     known = source.classes if len(source.classes) == net.model.outputs[0].shape[-1] else ()
-    of = f"{pictured.source} ({pictured.split})" if pictured.split else pictured.source
     screen = Console(stderr=True)
     for index in track(
         range(len(inputs)),
@@ -168,7 +167,7 @@ def _occluded(opened: Opened, source: _Source, what: _Sweep) -> Iterator["Occlud
             projection=project_watched(net, pictured.images[index], scaling, record),
             rules=rule_words(net, [what.layer], what.rules),
             preprocess=scaling.name,
-            data=of,
+            data=pictured.origin,
             name=pictured.labels[index],
             classes=known,
         )

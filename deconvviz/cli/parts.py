@@ -129,7 +129,8 @@ def seen_box(
     if not (inside and height > 0 and width > 0):
         raise DataError(
             f"The box of {subject}, top {top}, left {left}, height {height}, width {width}, does "
-            f"not lie in the picture, which is {size[0]} pixels high and {size[1]} wide."
+            f"not lie in the picture, which is {size[0]} pixels high and {size[1]} wide. Give a "
+            "box within it."
         )
     # A picture that is white in the box and black elsewhere goes the way of the picture itself.
     mask = np.zeros((1, *size, 1), np.uint8)
@@ -160,7 +161,12 @@ def _read(path: Path) -> _Parts:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"The file of parts {path} is not TOML: {error}.") from None
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()
-        )
-        raise ConfigError(f"{path} cannot be used: {problems}. It takes {_FORM}.") from None
+        raise ConfigError(f"{path} cannot be used: {_problem(error)}. It takes {_FORM}.") from None
+
+
+def _problem(error: ValidationError) -> str:
+    """The first thing that is wrong; a name that is mistyped leaves another one missing."""
+    each = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    where = ".".join(map(str, each[0]["loc"]))
+    words = {"extra_forbidden": "is a name that it does not know", "missing": "is missing"}
+    return f"{where} {words.get(each[0]['type'], each[0]['msg'])}"

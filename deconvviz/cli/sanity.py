@@ -7,6 +7,8 @@ from deconvviz.cli import options
 from deconvviz.cli.asked import Asked, ask, folder_words
 from deconvviz.cli.progress import kept_when_stopped
 
+_LIMIT, _DRAWS = 24, 2
+
 
 @click.command()
 @ask
@@ -15,7 +17,7 @@ from deconvviz.cli.progress import kept_when_stopped
 @click.option(
     "--limit",
     type=click.IntRange(2),
-    default=24,
+    default=_LIMIT,
     show_default=True,
     help="How many images of a data set; below 20, the numbers are unsteady.",
 )
@@ -26,7 +28,7 @@ from deconvviz.cli.progress import kept_when_stopped
 @click.option(
     "--draws",
     type=click.IntRange(1),
-    default=2,
+    default=_DRAWS,
     show_default=True,
     help="How often each set of weights is drawn anew.",
 )
@@ -65,9 +67,17 @@ def sanity(
     keep = opened.checkpoint.folder / "sanity" / "unfinished"
     with kept_when_stopped(), Console(stderr=True).status(f"checking {layer}") as status:
         found = check(net, inputs, layer, rules, feature, settings, status.update, keep)
-    chosen = "" if feature is None else f"feature{feature}"
-    source = pictured.source, pictured.split
-    folder = opened.folder("sanity", *source, rules, folder_words([layer]), chosen)
+    folder = opened.folder(
+        "sanity",
+        pictured.source,
+        pictured.split,
+        rules,
+        folder_words([layer]),
+        "" if feature is None else f"feature{feature}",
+        f"first{limit}" if pictured.split and limit != _LIMIT else "",
+        f"draws{draws}" if draws != _DRAWS else "",
+        f"seed{seed}" if seed else "",
+    )
     path = write_sanity(folder, found, pictured, scaling, step, opened.record())
     click.echo(f"{verdict(found)}\n\nFigure: {path}\nTable: {path.with_suffix('.md')}")
     opened.say_where()

@@ -247,10 +247,11 @@ def _no_rule(step: Step, rules: Rules) -> str:
     names = {key.__name__ for key in rules if isinstance(key, type)}
     known = sorted(name for name in names if not name.startswith("Random"))
     return (
-        f"These rules do not say how to reverse layer {step.path!r}, {describe(step)}. They know "
-        f"{', '.join(known)}, the Random layers, relu, relu6, and what arithmetic and reshaping "
-        "leave in a graph. Reconstruct a layer below it, take the gradient for such layers alone "
+        f"These rules do not say how to reverse layer {step.path!r}, {describe(step)}. Reconstruct "
+        "a layer below it, take the gradient for such layers alone "
         '(nonlinear="gradient", --nonlinear gradient) or for all (rules="gradient", --rules '
         "gradient), or in Python give it a rule of your own, such as "
-        "{**DECONVNET, TheLayer: adjoint}."
+        "{**DECONVNET, TheLayer: adjoint}. The rules know "
+        f"{', '.join(known)}, the Random layers, relu, relu6, and what arithmetic and reshaping "
+        "leave in a graph."
     )

@@ -101,12 +101,13 @@ def describe(shown: ComparedImages) -> str:
         f"network's input space, after preprocessing ({shown.preprocess}): {mean}. Delta: the "
         "share of a layer's entries whose change has another sign (-1, 0 or 1) in one image than "
         "in another, averaged over all pairs of images; bars: the standard deviation over pairs. "
-        "Lower is more alike. Grey: boxes of the same sizes at random places, one dot for each of "
-        f"{repetitions} repetitions (seed {record.seed}). They lie at another place in every "
-        "image, and a part of well-aligned images at about the same, which alone makes its delta "
-        "smaller in a layer with maps; so does a box that changes few entries (the table has the "
-        "shares). After Zeiler & Fergus 2013, Section 4.3, whose sum over pairs is normalised "
-        "here, as its Table 1 must be."
+        "Lower is more alike. Grey: boxes of the same sizes at random, another place in every "
+        f"image, one dot for each of {repetitions} repetitions (seed {record.seed}), a tick at "
+        "their mean. Two things make a "
+        "part's delta smaller than theirs and say nothing of what the network knows: that a part "
+        "of well-aligned images lies at about the same place in each, and that hiding it changes "
+        "few entries of the layer (the table has the shares). After Zeiler & Fergus 2013, Section "
+        "4.3, whose sum over pairs is normalised here, as its Table 1 must be."
     )
 
 
@@ -190,7 +191,7 @@ def _plot(axes: Axes, record: Correspondence, layer: int) -> None:
     axes.set_ylim(len(record.parts) - 0.5, -0.5)
     high = (record.delta + record.deviation).max(), record.random_delta.max()
     axes.set_xlim(0, 1.05 * max(*high, 1e-3))  # one scale for all layers
-    axes.set_xlabel("Δ; lower: more alike", fontsize=9)
+    axes.set_xlabel("delta; lower: more alike", fontsize=9)
     axes.grid(axis="x", color=QUIET, alpha=0.2, linewidth=0.6)
     quiet_axes(axes, _short(record.layers[layer]))
 

@@ -234,7 +234,7 @@ def _tiles(
         "first": "Image patches",
         "rules": rule_words(of.net, [of.top.layer], of.rules),
         "start": "the activation of one unit, all others 0",
-        "notes": f"{notes} Units that did not fire are left white.",
+        "notes": f"{notes} White: no unit fired, or the grid has more room than k.",
     }
     if of.rules == "classic":
         patches = cut_to(of.preprocess.maps(inputs), boxes, frame, 0)
@@ -301,9 +301,8 @@ def _record(of: Features, grids: Grids, row: int) -> dict[str, Any]:
 
 
 def _caption(of: Features, description: str) -> str:
-    k, top, source = of.top.value.shape[1], of.top, of.pictured.source
-    over = f"{top.images:,} images of {source}" if of.pictured.split else f"{top.images:,} images"
-    over += f" ({of.pictured.split})" if of.pictured.split else ""
+    k, top = of.top.value.shape[1], of.top
+    over = f"{top.images:,} images of {of.pictured.origin}"
     above = "Above its grids: the map's number, its strongest activation"
     above += ", and how many of its winners are of their commonest class." if of.classes else "."
     return (

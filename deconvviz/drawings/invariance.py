@@ -90,7 +90,7 @@ def describe(record: Invariance, pictured: Pictured, preprocess: Preprocess) -> 
     which = "true class" if record.true_classes else "class that is found in it as it is"
     fill = ", ".join(f"{value:.3g}" for value in dict.fromkeys(record.fill))
     applied = ", by a softmax of the network's scores" if record.softmax else ""
-    data = f"{pictured.source} ({pictured.split})" if pictured.split else pictured.source
+    data = pictured.origin
     return (
         f"Feature invariance: {len(pictured.images)} images of {data} are moved, enlarged and "
         f"turned. Left, some of the variants. Then, for {', '.join(record.layers)}: the Euclidean "

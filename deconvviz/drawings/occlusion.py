@@ -39,7 +39,9 @@ def describe(shown: OccludedImage) -> str:
     """Say what the figure shows, of what data, and which choices the paper leaves open."""
     record, square = shown.record, shown.record.square
     value = ", ".join(f"{one:.3g}" for one in dict.fromkeys(square.value))
-    mean = "the image's mean" if shown.preprocess == "standardize" else "the data's mean colour"
+    whole = "the training images'" if record.labelled else "the given images'"
+    standard = shown.preprocess == "standardize"
+    mean = "the image's mean" if standard else f"{whole} mean colour"
     whose = "true class" if record.labelled else "class that the network finds in it"
     applied = ", by a softmax of the network's scores" if record.softmax else ""
     scale = float(np.abs(shown.projection).max())

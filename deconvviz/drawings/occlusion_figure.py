@@ -18,7 +18,7 @@ from deconvviz.render.figures import INK, PALETTE, figure_pixels, new_figure, qu
 from deconvviz.render.scaling import Pixels, symmetric, three_channels
 
 _PANEL, _ACROSS, _DOWN, _LEFT, _TOP = 300, 380, 350, 16, 34  # pixels: a panel, and where it lies
-_WIDTH, _HEIGHT = 3 * _ACROSS, 2 * _DOWN
+_WIDTH, _HEIGHT = 3 * _ACROSS + 30, 2 * _DOWN  # the last scale has the longest numbers
 _NAMED = 6  # classes that get a colour of their own
 _OTHERS = "#dddddd"
 
@@ -56,7 +56,7 @@ def draw_occlusion(shown: OccludedImage) -> Pixels:
     """Draw image, projection, activity, probability and most probable class of one image.
 
     Returns:
-        uint8 `[700, 1140, 3]`.
+        uint8 `[700, 1170, 3]`.
     """
     record = shown.record
     figure = new_figure(_WIDTH / 100, _HEIGHT / 100)

@@ -42,6 +42,11 @@ class Pictured:
     labels: tuple[str, ...]
     split: str = ""
 
+    @property
+    def origin(self) -> str:
+        """Where the images come from, in words that go after "of" or "from"."""
+        return f"{self.source} ({self.split})" if self.split else "one's own"
+
 
 def reconstruct_rows(
     net: Deconvnet,

@@ -85,18 +85,19 @@ def markdown(sanity: Sanity) -> str:
 
 def describe(sanity: Sanity, pictured: Pictured, preprocess: Preprocess) -> str:
     """Say what the numbers were made from, and the choices that the papers leave open."""
-    data = f"{pictured.source} ({pictured.split})" if pictured.split else pictured.source
     sizes = sanity.settings.sizes
     return (
-        f"Made from {len(sanity.watched.images)} of {len(pictured.images)} images of {data}, "
-        f"preprocessing {preprocess.name}; in each, one unit of {sanity.layer} at its activation, "
-        f"compared within what it sees. {_gradients(sanity)}New weights: kernels from a normal "
-        "distribution of the learnt ones' root mean square, cut off at two deviations, vectors "
-        "shuffled; "
-        f"{sanity.settings.draws} draws. Covered: the strongest {sizes.share:.0%} of the pixels, "
-        f"in the images' mean colour; elsewhere: the same shape at {sizes.moves} other places. "
-        f"Small changes: {sizes.noises} of {sizes.noise:.0%} of the images' deviation. Dots are "
-        "means, bars standard deviations over images and draws; the dotted line is the floor."
+        f"Made from {len(sanity.watched.images)} of {len(pictured.images)} images of "
+        f"{pictured.origin}, preprocessing {preprocess.name}; in each, one unit of {sanity.layer} "
+        f"at its activation, compared within what it sees. {_gradients(sanity)}New weights: "
+        "kernels from a normal distribution of the learnt ones' root mean square, cut off at two "
+        f"deviations, vectors shuffled; draws: {sanity.settings.draws}. Covered: the strongest "
+        f"{sizes.share:.0%} of the pixels, in the images' mean colour; elsewhere: the same shape "
+        f"at {sizes.moves} other places. Small changes: {sizes.noises} draws of noise, of "
+        f"{sizes.noise:.0%} of the images' standard deviation. Dots are means, bars standard "
+        "deviations over images and draws; the dotted line is the floor that the percentages "
+        "count from: another image's picture, by the trained weights or by new ones, whichever is "
+        "more alike. Lost when covered: a share of the activation."
     )
 
 
@@ -213,10 +214,11 @@ def _sheet_words(sanity: Sanity) -> str:
     return (
         f"Pictures of units of {sanity.layer}, one a row, and what becomes of them when one thing "
         "is changed: new weights in some layers, another unit at the same place, switches lent by "
-        "another image, or at the middle of each window. Plain grey: through these weights the "
-        f"unit does not fire. Rules: {' and '.join(sanity.rules)}. Start signal: the trained "
-        "unit's activation (of another unit, its own), all others 0. Each is scaled by its own "
-        "largest |value|; zero is grey (128)."
+        "another image, or at the middle of each window. Plain grey: nothing comes back, as of a "
+        "gradient where the unit does not fire through these weights; the other rules go back from "
+        f"the trained unit's activation all the same. Rules: {' and '.join(sanity.rules)}. Start "
+        "signal: the trained unit's activation (of another unit, its own), all others 0. Each is "
+        "scaled by its own largest |value|; zero is grey (128)."
     )
 
 

@@ -94,7 +94,7 @@ def _falls(axes: Axes, sanity: Sanity) -> None:
     colours = [*PALETTE[: len(sanity.rules)], PALETTE[-1]]
     axes.bar(np.arange(len(names)) - 0.2, own, 0.38, color=colours)
     axes.bar(np.arange(len(names)) + 0.2, elsewhere, 0.38, color=colours, alpha=0.35)
-    quiet_axes(axes, "fall when covered")
+    quiet_axes(axes, "share lost when covered")
     axes.set_xticks(range(len(names)), [name.removeprefix("the image's ") for name in names])
     axes.set_xlabel("full: the strongest part\npale: elsewhere")
     axes.axhline(0, color=QUIET, linewidth=0.8)

@@ -144,7 +144,8 @@ class Checks:
 
     def _alone(self, copy: Redrawn, nets: dict[str, Deconvnet], number: int) -> Part:
         layer = copy.layers[number]
-        drawn = self._drawn(copy, nets, (layer,), (1, number))
+        # The highest layer alone is where the cascade begins: the same draws, the same numbers.
+        drawn = self._drawn(copy, nets, (layer,), (1, number) if number else (0, 1))
         return Part(tuple(self._against_trained("independent", layer, drawn)), {})
 
     def _drawn(

@@ -99,22 +99,27 @@ def square_for(
         value: what fills it, one for all channels or one a channel, in the network's input space.
             0 is the mean colour of a standardised image.
         size: its side in pixels; None takes a quarter of the shorter side, at most 64.
-        stride: how far it goes each time; None takes a quarter of its side, at least 1.
+        stride: how far it goes each time, so that it has a second place; None takes a quarter of
+            its side.
 
     Raises:
-        DeconvvizError: for a square that is larger than the image, or does not move.
+        DeconvvizError: for a square that is larger than the image, or has no second place in it.
     """
     height, width, channels = shape
     shorter = min(height, width)
     size = max(1, min(round(shorter / 4), _LARGEST)) if size is None else size
-    stride = max(1, size // 4) if stride is None else stride
     if not 1 <= size <= shorter:
         raise DeconvvizError(
             f"The square is {size} pixels wide, and the network sees {height}x{width} pixels. "
             f"Choose 1 to {shorter}."
         )
-    if stride < 1:
-        raise DeconvvizError(f"The square's stride is {stride} pixels; it takes 1 or more.")
+    most = max(1, shorter - size)
+    stride = min(max(1, size // 4), most) if stride is None else stride
+    if not 1 <= stride <= most:
+        raise DeconvvizError(
+            f"The square's stride is {stride} pixels. Choose 1 to {most}, so that a square of "
+            f"{size} pixels has more than one place in {height}x{width}."
+        )
     try:
         filling = np.broadcast_to(np.asarray(value, np.float32), (channels,))
     except ValueError:

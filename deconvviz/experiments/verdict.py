@@ -32,6 +32,7 @@ class Thresholds:
         beyond: covering the strongest part of a picture must take this much more of the
             activation, as a share of it, than covering the same shape elsewhere.
         unsaid: an infidelity up to which a picture foretells how its unit changes.
+        steady: fewer images than this, and the numbers are unsteady.
     """
 
     same: float = 0.5
@@ -39,6 +40,7 @@ class Thresholds:
     recovered: float = 0.4
     beyond: float = 0.1
     unsaid: float = 0.5
+    steady: int = 20
 
 
 @dataclass(frozen=True)
@@ -111,10 +113,17 @@ def share_kept(sanity: Sanity, group: str, name: str, rule: str) -> float:
 
 def _sentences(sanity: Sanity, limits: Thresholds) -> Iterator[str]:
     beside = f", {sanity.rules[-1]} in brackets" if len(sanity.rules) > 1 else ""
+    count = len(sanity.watched.images)
     yield (
-        f"The {sanity.rules[0]} pictures of {sanity.layer}, judged on {len(sanity.watched.images)} "
-        f"images (0% is the likeness of unrelated pictures, 100% the same picture{beside})."
+        f"The {sanity.rules[0]} pictures of {sanity.layer}, judged on {count} images (0% is the "
+        "likeness of unrelated pictures, 100% the same picture, by the ranks of |map| or of the "
+        f"signed map, whichever stays more{beside})."
     )
+    if count < limits.steady:
+        yield (
+            f"So few images give unsteady numbers: take {limits.steady} or more before you trust "
+            "the words that follow."
+        )
     for question in _questions(sanity):
         yield _answer(sanity, question, limits)
     if not sanity.depends_on_image:
@@ -192,7 +201,7 @@ def _covered(sanity: Sanity, limits: Thresholds) -> str:
     words = (
         "where they are strong, the unit looks"
         if drop - elsewhere >= limits.beyond
-        else "where they are strong is not where the unit looks"
+        else "covering where they are strong takes hardly more than covering elsewhere"
     )
     numbers = _bracket(*(_percent(mean(one.drop)) for one in beside))
     return (
@@ -213,7 +222,10 @@ def _foretold(sanity: Sanity, limits: Thresholds) -> str:
         else "bright and dark must not be read as more and less activation"
     )
     numbers = _bracket(*(_percent(1 - one) for one in beside))
-    return f"They foretell {_percent(1 - unsaid)} of small changes{numbers}: {words}."
+    return (
+        f"They foretell {_percent(1 - unsaid)} of how units answer to small changes of the image"
+        f"{numbers}: {words}."
+    )
 
 
 def _value(sanity: Sanity, name: str, rule: str, metric: str) -> float:

@@ -130,7 +130,7 @@ def deconvnet_rows(
     fixed = [None] * len(panels) if scales is None else scales
     drawn = [_draw(*each) for each in zip(panels, names, fixed, strict=True)]
     how = (
-        "Each map is scaled by its own largest |value|"
+        "Each reconstruction is scaled by its own largest |value|"
         if scales is None
         else "Each layer has one scale for all images and steps, values beyond it saturate"
     )

@@ -42,7 +42,7 @@ def test_images_of_a_data_set_are_compared_by_index(trained: Path, tmp_path: Pat
     parts = written(tmp_path, GOOD)
     ended = run("--ckpt", trained, "--parts", parts, "--repetitions", 3, "--seed", 2)
     assert ended.exit_code == 0, ended.output
-    folder = trained / "correspondence" / "parts-folder-test-pool1+pool2"
+    folder = trained / "correspondence" / "parts-folder-test-pool1+pool2-repetitions3-seed2"
     record = json.loads((folder / "correspondence.json").read_text())
     assert (folder / "correspondence.png").is_file()
     # The run sees the central 8 of 12 pixels: boxes move by 2.
@@ -113,7 +113,7 @@ def test_a_box_that_the_network_does_not_see_is_refused() -> None:
     ("text", "words"),
     [
         ("[[image]", "not TOML"),
-        ("", "image: Field required"),
+        ("", "image is missing"),
         (GOOD.split("[[image]]\nindex = 5")[0], "1 image.*at least 2"),
         (GOOD.replace("eye = [3, 2, 3, 3]", ""), "Image 1.*Mark eye in every image or in none"),
         (GOOD.replace("eye = [3, 2, 3, 3]", "eye = [3, 2, 3]"), r"image\.1\.parts\.eye"),

@@ -98,8 +98,8 @@ def test_what_was_found_is_not_sought_again(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--features", "60-70"), ("64", "0 to 63", "conv1")),
-        (("-k", 41, "--limit", 5), ("41", "are 5", "at most 5")),
+        (("--features", "60-70"), ("70", "0 to 63", "conv1")),
+        (("-k", 41, "--limit", 5), ("41", "are 5", "-k 5 or less")),
         (("--layer", "nowhere"), ("nowhere", "conv1")),
         (("--layer", "softmax"), ("softmax",)),
         (("--preprocess", "wild"), ("wild", "standardize")),

@@ -17,7 +17,7 @@ def call(*arguments: object) -> Result:
 def test_a_run_gets_a_figure_a_table_and_a_paragraph(trained: Path) -> None:
     ended = call("--ckpt", trained, "--limit", 3, "--draws", 1)
     assert ended.exit_code == 0, ended.output
-    folder = trained / "sanity" / "folder-test-deconvnet-pool2"
+    folder = trained / "sanity" / "folder-test-deconvnet-pool2-first3-draws1"
     record = json.loads((folder / "sanity.json").read_text())
     assert ended.output.startswith(record["verdict"])
     assert record["verdict"] in (folder / "sanity.md").read_text()
@@ -32,7 +32,7 @@ def test_what_was_asked_names_the_folder(trained: Path) -> None:
         "--feature", 2,
     )  # fmt: skip
     # A tiny network's map may fire in too few images: then that is said, and nothing is written.
-    folder = trained / "sanity" / "folder-test-guided-conv1-feature2"
+    folder = trained / "sanity" / "folder-test-guided-conv1-feature2-first3-draws1"
     if ended.exit_code == 0:
         assert set(json.loads((folder / "sanity.json").read_text())["features"]) == {2}
     else:

@@ -60,7 +60,7 @@ def colour_at(part: np.ndarray, y: float, x: float) -> tuple[int, ...]:
 
 def test_a_value_stands_where_the_centre_of_the_square_was() -> None:
     pixels = draw_occlusion(occluded())
-    assert pixels.shape == (700, 1140, 3)
+    assert pixels.shape == (700, 1170, 3)
     # The 16 squares tile the image, so place (i, j) is drawn on pixels 2i, 2i + 1 and 2j, 2j + 1.
     from matplotlib import colormaps
 

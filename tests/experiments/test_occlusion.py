@@ -201,6 +201,7 @@ def test_the_square_of_a_large_image_is_capped() -> None:
         ({"size": 9}, "9 pixels wide.*8x8.*1 to 8"),
         ({"size": 0}, "1 to 8"),
         ({"stride": 0}, "stride is 0"),
+        ({"size": 3, "stride": 6}, "Choose 1 to 5"),
         ({"value": [1.0, 2.0]}, "channels"),
         ({"value": float("nan")}, "finite"),
     ],

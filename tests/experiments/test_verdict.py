@@ -105,7 +105,7 @@ def test_covering_and_foretelling_turn_with_their_numbers() -> None:
     blind = dataclasses.replace(
         sanity, covering=dict.fromkeys((*BOTH, EDGES), agreement(0.15, 0.1, 0.9))
     )
-    assert "is not where the unit looks" in verdict(blind)
+    assert "takes hardly more than covering elsewhere" in verdict(blind)
     assert "must not be read as more and less" in verdict(blind)
 
 
@@ -127,3 +127,9 @@ def test_alone_the_gradient_has_no_brackets() -> None:
     text = verdict(results(rules=("gradient",)))
     assert text.startswith("The gradient pictures of conv2, judged on 2 images")
     assert "stays:" in text
+
+
+def test_few_images_are_not_trusted() -> None:
+    few = results()
+    assert "unsteady" in verdict(few)
+    assert "unsteady" not in verdict(few, Thresholds(steady=len(few.watched.images)))
