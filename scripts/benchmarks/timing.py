@@ -33,7 +33,7 @@ class Effort:
 
 
 FULL = Effort(pairs=5, steps=12, images=10_000, maps=8)
-QUICK = Effort(pairs=5, steps=8, images=2_000, maps=8)
+QUICK = Effort(pairs=2, steps=8, images=2_000, maps=8)
 
 
 @dataclass(frozen=True)
