@@ -31,15 +31,14 @@ def rows() -> dict[str, tuple[Measure, ...]]:
     always = (
         classic.layer_two,
         classic.layer_two_as_the_program,
-        classic.layer_two_by_the_same_rule,
         classic.arithmetic,
         classic.all_maps,
         units.block3,
         mining.mining,
-        training.training_step,
         starting.start_of_help,
     )
     longer = (
+        classic.layer_two_by_the_same_rule,
         units.block2,
         units.block4,
         mining.figure,
@@ -47,6 +46,7 @@ def rows() -> dict[str, tuple[Measure, ...]]:
         starting.first_call_classic,
         starting.first_call_vgg,
         zoo.worst_of_the_zoo,
+        training.training_step,
         training.waiting_for_input,
         peers.captum,
         peers.tf_keras_vis,
