@@ -46,9 +46,10 @@ def describe(shown: OccludedImage) -> str:
     applied = ", by a softmax of the network's scores" if record.softmax else ""
     scale = float(np.abs(shown.projection).max())
     return (
-        f"Occlusion of {shown.name} from {shown.data}: a square of {square.size}x{square.size} "
-        f"pixels (outlined) slides over the image by {square.stride}; a map's value stands where "
-        f"the square's centre was. It is filled with {value} in the network's input space, after "
+        f"Occlusion of {shown.name}, an image of {shown.data}: a square of "
+        f"{square.size}x{square.size} pixels (outlined) slides over the image by {square.stride}; "
+        f"a map's value stands where the square's centre was. It is filled with {value} in the "
+        "network's input space, after "
         f"preprocessing ({shown.preprocess}): {mean}. Watched: {record.layer}, feature "
         f"map {record.feature}, largest activation {record.activation:.3g}; its activity, summed "
         f"over space, is {record.activity_without:.4g} without the square (the line in the scale). "

@@ -46,7 +46,7 @@ def check(
         settings: draws, seed and sizes; None takes the defaults.
         report: called with what begins, as each part does.
         keep: a folder in which parts lie until all is done, so that the same call goes on from
-            there; None keeps nothing.
+            there; None keeps nothing. Rules of one's own are told apart by their functions' names.
 
     Raises:
         DataError: where units fire in fewer than two images.
@@ -64,7 +64,8 @@ def check(
         rows += checks.classes()
     except DataError as error:
         missing[ANOTHER_CLASS] = str(error)
-    asked = layer, rules, net.approximated(layer), feature, settings
+    # The layers tell their rules, since two tables may go by one name.
+    asked = layer, rules, net.layers, net.model.get_config(), feature, settings
     kept = KeptParts(keep, [*net.model.get_weights(), images], asked)
     for what, make in checks.redrawn():
         report(what)

@@ -95,7 +95,8 @@ def test_many_classes_and_a_silent_map_are_drawn_all_the_same() -> None:
 def test_the_caption_says_every_choice() -> None:
     caption = describe(occluded(softmax=True))
     for words in (
-        "cat from cifar10 (test)", "2x2", "by 2", "filled with 0", "input space", "standardize",
+        "cat, an image of cifar10 (test)", "2x2", "by 2", "filled with 0", "input space",
+        "standardize",
         "block/pool", "map 7", "8.5", "true class", "0.750", "softmax", "rules deconvnet",
         "all activations of that map", "Nie et al.",
     ):  # fmt: skip

@@ -88,7 +88,7 @@ def test_what_was_kept_is_not_made_again(
     assert drawn == [("conv1",)] * 2
 
 
-@pytest.mark.parametrize("other", ["images", "weights", "feature"])
+@pytest.mark.parametrize("other", ["images", "weights", "feature", "rules", "dilation"])
 def test_parts_of_another_check_are_left_alone(
     model: keras.Model, images: Any, tmp_path: Path, other: str
 ) -> None:
@@ -101,6 +101,14 @@ def test_parts_of_another_check_are_left_alone(
         images = images + np.float32(0.1)
     elif other == "feature":
         feature = 1
+    elif other == "rules":  # of the same name
+        net = Deconvnet(model, rules="guided")
+    elif other == "dilation":  # with the same weights
+        config = model.get_config()
+        config["layers"][1]["config"]["dilation_rate"] = (2, 2)
+        copy = keras.Sequential.from_config(config)
+        copy.set_weights(model.get_weights())
+        net = Deconvnet(copy)
     else:
         copy = keras.models.clone_model(model)
         copy.set_weights([weight * 1.1 for weight in model.get_weights()])
