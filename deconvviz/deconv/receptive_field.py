@@ -182,7 +182,7 @@ def _along(reach: Integers, count: int) -> tuple[int, float, int]:
     starts, sizes = -reach[0], reach.sum(axis=0) + 1
     stride = float(starts[-1] - starts[0]) / _FAR
     even = np.ptp(sizes[:count]) == 0 and np.all(np.diff(starts[:count]) == stride)
-    size, offset = int(max(sizes[:count].max(), 0)), int(starts[0])
+    size, offset = max(int(sizes[:count].max()), 0), int(starts[0])
     return size, int(stride) if even and stride.is_integer() else stride, offset
 
 

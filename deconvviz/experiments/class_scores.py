@@ -48,6 +48,6 @@ def are_probabilities(scores: Floats) -> bool:
 
 def softmax(scores: Floats) -> Floats:
     """Turn scores `[..., classes]` into probabilities."""
-    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    powers: Floats = np.exp(scores - scores.max(axis=-1, keepdims=True))
     probabilities: Floats = powers / powers.sum(axis=-1, keepdims=True)
     return probabilities
