@@ -488,6 +488,41 @@ def _weights(random: np.random.Generator, variable: Any, plan: Plan | Graph) -> 
     return offset if plan.bias else 0 * offset
 
 
+def assert_equal_up_to_rounding(here: Any, there: Any, terms: int = 1, dtype: Any = None) -> None:
+    """Assert that two ways to the same numbers differ by the arithmetic's rounding alone.
+
+    Only one kernel on the same data owes the same bits on every processor. Another batch size, a
+    fused or a compiled op, another order of the sums, or another library beneath rounds otherwise:
+    each addition by up to half a unit in the last place, to either side. Over a sum of n terms
+    that scatters by the square root of n units, and it counts by the largest value, since small
+    ones are often the difference of large ones.
+
+    Args:
+        here: An array or tensor.
+        there: What it ought to be; not all zeros, which anything dead would agree with.
+        terms: How many numbers are added on the longest way to a value, in all layers together; 1
+            where longer sums are kept in a wider type and rounded at the end.
+        dtype: The type that was summed in, where it is neither of the two arrays'.
+    """
+    import ml_dtypes
+
+    here, there = np.asarray(here), np.asarray(there)
+    assert here.shape == there.shape
+    types = [dtype] if dtype is not None else [here.dtype, there.dtype]
+    unit = max(float(ml_dtypes.finfo(each).eps) for each in types)
+    wide = there.astype(np.float64)
+    assert np.abs(wide).max(initial=0) > 0, "an all-zero map would agree with anything dead"
+    apart = np.abs(here.astype(np.float64) - wide).max() / np.abs(wide).max() / unit
+    allowed = 1 + terms**0.5
+    assert apart <= allowed, f"{apart:.3g} units in the last place apart, {allowed:.3g} by rounding"
+
+
+@pytest.fixture(scope="session", name="assert_equal_up_to_rounding")
+def give_assert_equal_up_to_rounding() -> Callable[..., None]:
+    """Give the function, since test modules cannot import it."""
+    return assert_equal_up_to_rounding
+
+
 @pytest.fixture(scope="session")
 def zoo() -> Callable[..., Member]:
     """Give a member of the zoo by its name."""
