@@ -48,6 +48,19 @@ class DataConfig(_Section):
             raise ValueError("name = 'folder' needs dir, the directory of class directories")
         return self
 
+    @model_validator(mode="after")
+    def _means_something(self) -> "DataConfig":
+        """Refuse a value that another one leaves without an effect."""
+        if self.name == "cifar10" and self.size != 32:
+            raise ValueError(f"size is {self.size}, but the images of cifar10 are 32 pixels wide")
+        if self.name == "photos" and self.dir is not None:
+            raise ValueError("dir is given, but the photographs are built in; leave it out")
+        if self.name != "folder" and self.skip_broken:
+            raise ValueError(f"skip_broken is for name = 'folder', and name is {self.name!r}")
+        if self.random_crop and self.crop in (0, self.size):
+            raise ValueError(f"random_crop needs a crop below {self.size}, the images' size")
+        return self
+
 
 class ModelConfig(_Section):
     """Which network is built, and how its weights begin."""

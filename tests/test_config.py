@@ -25,9 +25,26 @@ def test_the_defaults_are_the_classic_program() -> None:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_the_resolved_configuration_reads_back_equal(path: Path, tmp_path: Path) -> None:
     layers = 'pictures.layers=["pool1", "pool2"]'
-    config = load_config(path, ["data.dir=/some where/it's", layers, "pictures.scale=[0.5, 2]"])
+    folder = ["data.name=folder", "data.dir=/some where/it's"]
+    config = load_config(path, [*folder, layers, "pictures.scale=[0.5, 2]"])
     (tmp_path / "config.toml").write_text(to_toml(config))
     assert load_config(tmp_path / "config.toml") == config
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (["data.size=48"], "cifar10 are 32 pixels wide"),
+        (["data.name=photos", "data.dir=here"], "built in"),
+        (["data.name=photos", "data.skip_broken=true"], "skip_broken is for name = 'folder'"),
+        (["data.crop=0", "data.random_crop=true"], "random_crop needs a crop below 32"),
+    ],
+)
+def test_a_value_that_another_one_leaves_without_an_effect_is_refused(
+    settings: list[str], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        load_config(None, settings)
 
 
 def test_overrides_win_over_the_file_and_the_last_one_wins(tmp_path: Path) -> None:

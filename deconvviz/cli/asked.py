@@ -10,7 +10,7 @@ import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property, wraps
+from functools import cached_property, partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +22,14 @@ from deconvviz.cli.checkpoint import (
     input_shape,
     look_at,
     preprocess,
-    run_of,
 )
-from deconvviz.cli.pictures import NO_IMAGES, Fit, Shape, data_set, load, own_images, require_sound
+from deconvviz.cli.command import refuse
+from deconvviz.cli.data_options import DATA_OPTIONS, refuse_meaningless, require_images
+from deconvviz.cli.pictures import Fit, Shape, data_set, load, own_images, require_sound
 from deconvviz.cli.quiet import import_tensorflow
 from deconvviz.cli.tensorboard import EVERY_STEP
 from deconvviz.data.scalings import parse_scaling
-from deconvviz.errors import ConfigError
+from deconvviz.errors import ConfigError, DeconvvizError
 
 if TYPE_CHECKING:
     from deconvviz.data import Dataset, Preprocess
@@ -48,23 +49,37 @@ class Asked:
     data_dir: Path | None
     files: tuple[Path, ...]
     preprocess: str | None
+    skip_broken: bool
     fit: Fit
     size: tuple[int, int] | None
     logdir: Path
     verbose: bool
+    mixed: bool = False  # some images are files and some are the data set's
 
-    def open(self, rules: str = "deconvnet", nonlinear: str = "refuse") -> "Opened":
-        """Open the network, once all that needs no TensorFlow was found right.
+    def open(
+        self,
+        rules: str = "deconvnet",
+        nonlinear: str = "refuse",
+        layers: Sequence[str] = (),
+        *,
+        forward_only: bool = False,
+    ) -> "Opened":
+        """Open the network, and tell all that is missing or wrong at once.
+
+        Args:
+            rules: how each layer is reversed.
+            nonlinear: what to do with a layer that the rules do not define.
+            layers: which the command was told to look at.
+            forward_only: it reconstructs nothing, so the rules need not define these layers.
 
         Raises:
             ConfigError: where nobody says which images, or how they are scaled.
             CheckpointError, DataError: for a file that is no sound model or picture.
         """
+        self._refuse_meaningless(rules)
         if self.preprocess is not None:
             parse_scaling(self.preprocess)
         file = look_at(self.ckpt)
-        if not (self.files or self.dataset or run_of(self.ckpt)):
-            raise ConfigError(NO_IMAGES)
         require_sound(self.files)
         import_tensorflow(self.verbose)
         from deconvviz.deconv.deconvnet import Deconvnet
@@ -72,7 +87,16 @@ class Asked:
 
         found = checkpoint(self.ckpt, file, self.logdir)
         net = Deconvnet(load_model(self.ckpt), rules=rules, nonlinear=nonlinear)
-        return Opened(self, found, net, nonlinear)
+        opened = Opened(self, found, net, nonlinear)
+        opened.require_all(layers, forward_only)
+        return opened
+
+    def _refuse_meaningless(self, rules: str) -> None:
+        if rules == "gradient":
+            refuse("--rules gradient takes every layer's gradient", "nonlinear")
+        if self.files and not self.mixed:
+            refuse("Your own pictures are taken", "limit", *DATA_OPTIONS)
+        refuse_meaningless(self.ckpt, self.dataset, pictures=bool(self.files))
 
 
 @dataclass(frozen=True)
@@ -94,12 +118,38 @@ class Opened:
         """The height, width and channels that images have before that."""
         return input_shape(self.checkpoint, self.net, self.asked.size)
 
+    def require_all(self, layers: Sequence[str], forward_only: bool) -> None:
+        """Refuse, in one message, all that is missing or wrong; a person mends it in one go."""
+        asked, problems = self.asked, []
+        checks: list[Callable[[], object]] = [
+            lambda: self.scaling,
+            lambda: self.shape,
+            *(partial(self._require_layer, layer, forward_only) for layer in layers),
+        ]
+        if self.asked.mixed or not self.asked.files:
+            checks.insert(0, partial(require_images, asked.ckpt, asked.dataset, asked.data_dir))
+        for check in checks:
+            try:
+                check()
+            except DeconvvizError as error:
+                problems.append(error)
+        if len(problems) == 1:
+            raise problems[0]
+        if problems:
+            raise ConfigError("\n".join([f"{len(problems)} things to mend:", *map(str, problems)]))
+
+    def _require_layer(self, layer: str, forward_only: bool) -> None:
+        paths = [one.path for one in self.net.layers]
+        if not forward_only or layer not in paths:
+            self.net.require(layer)
+
     def dataset(self) -> "Dataset | None":
-        """Load the data set; None where a person gives pictures of their own."""
+        """Load the data set; None where all pictures are a person's own."""
         asked = self.asked
-        if asked.files:
+        if asked.files and not asked.mixed:
             return None
-        return load(self.checkpoint, asked.dataset, asked.data_dir, max(self.shape[:2]))
+        side = max(self.shape[:2])
+        return load(self.checkpoint, asked.dataset, asked.data_dir, side, asked.skip_broken)
 
     def pictured(self, dataset: "Dataset | None", limit: int | None) -> "Pictured":
         """Give the images: a person's own, or the first of a data set, all for None."""
@@ -156,17 +206,12 @@ def ask(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command what `options.SOURCE`, `IMAGES` and `PREPARED` say as one `Asked`."""
 
     @wraps(command)
-    def asking(image: Path | None = None, more_images: tuple[Path, ...] = (), **named: Any) -> None:
-        if more_images and not image:
-            raise click.UsageError(f"Unexpected {more_images[0]}; pictures go behind --images.")
-        if image and (named["dataset"] or named["data_dir"]):
-            raise click.UsageError(
-                "--images shows your own pictures; leave out --dataset, --data-dir."
-            )
-        files = (image, *more_images) if image else ()
+    def asking(stray: tuple[Path, ...] = (), **named: Any) -> None:
+        if stray:
+            raise click.UsageError(f"Unexpected {stray[0]}; pictures go behind --images.")
         shared = {
-            field.name: named.pop(field.name) for field in fields(Asked) if field.name != "files"
+            field.name: named.pop(field.name) for field in fields(Asked) if field.name in named
         }
-        command(Asked(files=files, **shared), **named)
+        command(Asked(**{"files": (), **shared}), **named)
 
     return asking

@@ -14,10 +14,11 @@ from rich.table import Table
 
 from deconvviz.cli import options
 from deconvviz.cli.asked import Asked, Opened, ask, folder_words
-from deconvviz.cli.checkpoint import run_of
+from deconvviz.cli.command import command, refuse
+from deconvviz.cli.data_options import DATA_OPTIONS
 from deconvviz.cli.parts import MarkedImage, picture_size, read_parts, seen_box
 from deconvviz.cli.pictures import mean_colour, own_images
-from deconvviz.errors import ConfigError, DataError
+from deconvviz.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +31,7 @@ _REPETITIONS = 10
 _WIDE = 140  # columns, where no terminal says how many there are
 
 
-@click.command()
+@command()
 @ask
 @options.SOURCE
 @click.option(
@@ -67,19 +68,18 @@ def correspondence(
     """
     marked = read_parts(parts)
     indexed = any(one.index is not None for one in marked)
-    if indexed and not (asked.dataset or run_of(asked.ckpt)):
-        raise ConfigError(f"{parts} gives images by index: say of which data set with --dataset.")
-    if asked.dataset and not indexed:
-        raise click.UsageError(f"{parts} names files and no index; leave out --dataset.")
+    if not indexed:
+        refuse(f"{parts} names files and no index", *DATA_OPTIONS)
     files = tuple(one.file for one in marked if one.file)
-    opened = replace(asked, files=files).open()
+    asked = replace(asked, files=files, mixed=indexed)
+    opened = asked.open(layers=layers, forward_only=True)
     from deconvviz.drawings.correspondence import ComparedImages, write_correspondence
     from deconvviz.drawings.rows import max_pools
     from deconvviz.experiments.correspondence import correspond
 
     net, scaling = opened.net, opened.scaling
     layers = tuple(dict.fromkeys(layers)) or max_pools(net)
-    data = replace(opened, asked=asked).dataset() if indexed else None  # beside the files
+    data = opened.dataset()
     pictures = _Pictures.read(opened, marked, data)
     inputs = scaling(pictures.images)
     value = mean_colour(inputs, scaling)

@@ -13,6 +13,9 @@ from rich.progress import track
 
 from deconvviz.cli import options
 from deconvviz.cli.checkpoint import look_at, run_of
+from deconvviz.cli.command import command
+from deconvviz.cli.data_options import refuse_meaningless
+from deconvviz.cli.pictures import own_config, say_taken
 from deconvviz.cli.quiet import import_tensorflow
 from deconvviz.cli.tensorboard import EVERY_STEP
 from deconvviz.errors import CheckpointError
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from deconvviz.training.rundir import RunDirectory
 
 
-@click.command()
+@command()
 @click.option(
     "--ckpt",
     type=click.Path(path_type=Path),
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     help="A run's folder, such as logs/classic-1.",
 )
 @options.DATA_DIR
+@options.SKIP_BROKEN
 @click.option(
     "--limit",
     type=click.IntRange(1),
@@ -60,6 +64,7 @@ if TYPE_CHECKING:
 def evolution(
     ckpt: Path,
     data_dir: Path | None,
+    skip_broken: bool,
     limit: int | None,
     layers: tuple[str, ...],
     features: tuple[int, ...],
@@ -71,15 +76,19 @@ def evolution(
     One row a map, one column a step: the training image's patch beside the unit's reconstruction,
     each with the weights of its step. In TensorBoard, a slider runs over the steps.
     """
+    refuse_meaningless(ckpt, None)
     run, kept = _kept(ckpt)
     import_tensorflow(verbose)
     from deconvviz.data import Preprocess, load_dataset
     from deconvviz.drawings.evolution import write_evolution
 
     config = run.config()
-    data = config.data.model_copy(update={"dir": data_dir or config.data.dir})
+    data = own_config(config.data, data_dir, skip_broken)
+    dataset = load_dataset(data, config.train.seed)
+    if data_dir:
+        say_taken(dataset)
     search = _Search(
-        load_dataset(data, config.train.seed),
+        dataset,
         Preprocess(data.preprocess, data.crop),
         tuple(dict.fromkeys(layers)) or config.evolution.layers,
         tuple(dict.fromkeys(features)) or config.evolution.features,

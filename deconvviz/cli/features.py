@@ -14,6 +14,7 @@ from rich.progress import Progress
 
 from deconvviz.cli import options
 from deconvviz.cli.asked import Asked, Opened, ask, folder_words
+from deconvviz.cli.command import command
 from deconvviz.cli.progress import kept_when_stopped
 from deconvviz.errors import DataError, DeconvvizError, UnsupportedLayerError
 
@@ -45,7 +46,7 @@ class _Numbers(click.ParamType):
         return tuple(dict.fromkeys(chosen))
 
 
-@click.command()
+@command()
 @ask
 @options.SOURCE
 @options.IMAGES
@@ -92,9 +93,7 @@ def features(
     fired most, each from another image: the image patches, and beside them their reconstructions
     (Zeiler & Fergus 2013, Figure 2). Stopped half way, the same command goes on from there.
     """
-    if asked.files and limit:
-        raise click.UsageError("--images looks through all your pictures; leave out --limit.")
-    opened = asked.open(rules, nonlinear)
+    opened = asked.open(rules, nonlinear, layers)
     from deconvviz.drawings.features import Features
 
     layers = tuple(dict.fromkeys(layers)) or _all_layers(opened.net)

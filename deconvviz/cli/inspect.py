@@ -13,12 +13,15 @@ from rich.progress import Progress, track
 from rich.table import Table
 
 from deconvviz.cli import options
-from deconvviz.cli.checkpoint import Checkpoint, input_shape, look_at
 from deconvviz.cli.checkpoint import checkpoint as find_out
+from deconvviz.cli.checkpoint import input_shape, look_at
+from deconvviz.cli.command import command, refuse
+from deconvviz.cli.data_options import DATA_OPTIONS, refuse_meaningless, require_images
 from deconvviz.cli.diagnosis import diagnosis_record, print_diagnosis
 from deconvviz.cli.layer_table import print_layers
 from deconvviz.cli.pictures import load
 from deconvviz.cli.quiet import import_tensorflow
+from deconvviz.config import DataConfig
 
 if TYPE_CHECKING:
     from deconvviz.data import Dataset, Split
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 _WIDE = 200  # columns, where no terminal says how many there are
 
 
-@click.command()
+@command()
 @options.CKPT
 @click.option(
     "--dataset",
@@ -37,6 +40,7 @@ _WIDE = 200  # columns, where no terminal says how many there are
 )
 @options.SPLIT
 @options.DATA_DIR
+@options.SKIP_BROKEN
 @click.option("--limit", type=click.IntRange(1), help="Only so many images.  [default: all]")
 @options.RULES
 @options.FIT
@@ -48,6 +52,7 @@ def inspect(
     dataset: str | None,
     split: str,
     data_dir: Path | None,
+    skip_broken: bool,
     limit: int | None,
     rules: str,
     fit: str,
@@ -61,6 +66,11 @@ def inspect(
     which one it was trained with; and a diagnosis: feature maps that never respond, filters that
     drown the others, the frequencies and colours of the first filters, lattices and aliasing.
     """
+    if dataset is None:
+        refuse("Without --dataset no image is looked at", "limit", "fit", "size", *DATA_OPTIONS)
+    else:
+        refuse_meaningless(ckpt, dataset)
+        require_images(ckpt, dataset, data_dir)
     file = look_at(ckpt)
     import_tensorflow(verbose)
     from deconvviz.deconv.deconvnet import Deconvnet
@@ -80,7 +90,10 @@ def inspect(
     if not as_json:
         print_layers(_console(), record, net.layers)
     if dataset is not None:
-        labelled = _labelled(net, find_out(ckpt, file, Path()), dataset, data_dir, fit, size)
+        found = find_out(ckpt, file, Path())
+        shape = input_shape(found, net, size)
+        data = load(found, dataset, data_dir, max(shape[:2]), skip_broken)
+        labelled = _labelled(found.data, data, shape, fit)
         part = labelled.take(split, limit)
         record["accuracy"] = _accuracy(net, labelled, part, split)
         if not as_json:
@@ -120,16 +133,8 @@ class _Labelled:
 
 
 def _labelled(
-    net: "Deconvnet",
-    checkpoint: Checkpoint,
-    name: str,
-    data_dir: Path | None,
-    fit: Any,
-    size: tuple[int, int] | None,
+    own: DataConfig | None, dataset: "Dataset", shape: tuple[int, int, int], fit: Any
 ) -> _Labelled:
-    shape = input_shape(checkpoint, net, size)
-    dataset = load(checkpoint, name, data_dir, max(shape[:2]))
-    own = checkpoint.data
     crop, preprocess = (own.crop, own.preprocess) if own else (0, None)
     return _Labelled(dataset, shape, fit, crop, preprocess)
 

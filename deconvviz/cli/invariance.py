@@ -5,12 +5,13 @@ from rich.console import Console
 
 from deconvviz.cli import options
 from deconvviz.cli.asked import Asked, ask, folder_words
+from deconvviz.cli.command import command
 from deconvviz.cli.pictures import mean_colour
 
 _COLOURS = 6  # of the curves, told apart by everybody
 
 
-@click.command()
+@command()
 @ask
 @options.SOURCE
 @options.IMAGES
@@ -39,7 +40,7 @@ def invariance(asked: Asked, limit: int, layers: tuple[str, ...]) -> None:
     """
     if len(asked.files) > _COLOURS:
         raise click.UsageError(f"--images takes {_COLOURS} pictures at most, each a colour.")
-    opened = asked.open()
+    opened = asked.open(layers=layers, forward_only=True)
     from deconvviz.drawings.invariance import write_invariance
     from deconvviz.experiments.invariance import low_and_high, measure_invariance
 

@@ -11,6 +11,7 @@ from rich.progress import track
 from deconvviz.cli import options
 from deconvviz.cli.asked import Asked, Opened, ask, folder_words
 from deconvviz.cli.checkpoint import run_of
+from deconvviz.cli.command import command
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from deconvviz.drawings.rows import Pictured
 
 
-@click.command()
+@command()
 @ask
 @options.SOURCE
 @options.IMAGES
@@ -65,7 +66,7 @@ def occlusion(
     in TensorBoard, in the run's folder under occlusion/. The class of pictures of your own is the
     one that the network finds in them.
     """
-    opened = asked.open(rules, nonlinear)
+    opened = asked.open(rules, nonlinear, [layer] if layer else [])
     from deconvviz.drawings.occlusion import write_occlusions
     from deconvviz.drawings.rows import max_pools
 

@@ -39,15 +39,21 @@ SPLIT = click.option(
 DATA_DIR = click.option(
     "--data-dir", type=click.Path(path_type=Path), help="Where the data set lies."
 )
+SKIP_BROKEN = click.option(
+    "--skip-broken",
+    is_flag=True,
+    help="Leave out, and count, pictures of a folder that cannot be read.",
+)
 IMAGES = together(
     click.option(
         "--images",
-        "image",
+        "files",
         type=click.Path(path_type=Path),
+        multiple=True,
         metavar="PATH…",
         help="Pictures of your own instead: one path or several.",
     ),
-    click.argument("more_images", nargs=-1, type=click.Path(path_type=Path), metavar=""),
+    click.argument("stray", nargs=-1, type=click.Path(path_type=Path), metavar=""),
 )
 LAYERS = click.option(
     "--layer",
@@ -135,5 +141,5 @@ AT: Decorator = click.option(
     type=_Pair("max|Y,X", "max or Y,X", r"(\d+)\s*,\s*(\d+)", ("max",)),
     help="One unit of the feature map, its strongest or the one at Y,X, cut to what it sees.",
 )
-SOURCE = together(CKPT, DATASET, SPLIT, DATA_DIR)
+SOURCE = together(CKPT, DATASET, SPLIT, DATA_DIR, SKIP_BROKEN)
 PREPARED = together(PREPROCESS, FIT, SIZE, LOGDIR, VERBOSE)

@@ -3,9 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import click
+
 from deconvviz.cli.checkpoint import Checkpoint
+from deconvviz.cli.data_options import NO_FOLDER, NO_IMAGES
 from deconvviz.config import DataConfig
 from deconvviz.errors import ConfigError
+from deconvviz.listing import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,7 +20,6 @@ if TYPE_CHECKING:
 
 Fit = Literal["resize", "crop"]
 Shape = tuple[int, int, int]
-NO_IMAGES = "Say which images to show: --dataset cifar10 or photos, or --images PATH…."
 
 
 def require_sound(files: tuple[Path, ...]) -> None:
@@ -60,28 +63,55 @@ def mean_colour(inputs: "npt.NDArray[np.float32]", scaling: "Preprocess") -> "fl
     return colour
 
 
-def load(checkpoint: Checkpoint, name: str | None, data_dir: Path | None, side: int) -> "Dataset":
-    """Load the run's own data set, or the one that was asked for.
+def load(
+    checkpoint: Checkpoint,
+    name: str | None,
+    data_dir: Path | None,
+    side: int,
+    skip_broken: bool = False,
+) -> "Dataset":
+    """Load the run's own data set, as its training said, or another one, and say what was taken.
 
     Args:
         checkpoint: a run, which knows its own, or a file, which knows none.
         name: the data set that was asked for.
         data_dir: where it lies.
         side: the size at which photographs and folders are read for a file that is no run's.
+        skip_broken: leave out pictures of a folder that cannot be read.
     """
     from deconvviz.data import load_dataset
 
-    return load_dataset(_config(checkpoint.data, name, data_dir, side), checkpoint.seed)
+    config = _config(checkpoint.data, name, data_dir, side, skip_broken)
+    dataset = load_dataset(config, checkpoint.seed)
+    if name or data_dir:
+        say_taken(dataset)
+    return dataset
+
+
+def say_taken(dataset: "Dataset", *, err: bool = True) -> None:
+    """Say what was taken for what, and what was left out, where that is no matter of course."""
+    if dataset.note:
+        click.echo(dataset.note, err=err)
+    if dataset.skipped:
+        click.echo(f"Left out {counted(dataset.skipped, 'file')}: no sound images.", err=err)
+
+
+def own_config(own: DataConfig, data_dir: Path | None, skip_broken: bool) -> DataConfig:
+    """Give a run's own data, where they lie now."""
+    skip_broken = skip_broken or own.skip_broken
+    return own.model_copy(update={"dir": data_dir or own.dir, "skip_broken": skip_broken})
 
 
 def _config(
-    own: DataConfig | None, name: str | None, data_dir: Path | None, side: int
+    own: DataConfig | None, name: str | None, data_dir: Path | None, side: int, skip_broken: bool
 ) -> DataConfig:
     if own is not None and name in (None, own.name):
-        return own.model_copy(update={"dir": data_dir or own.dir})
+        return own_config(own, data_dir, skip_broken)
     if name is None:
         raise ConfigError(NO_IMAGES)
     if name == "folder" and data_dir is None:
-        raise ConfigError("--dataset folder needs --data-dir, the directory of class directories.")
+        raise ConfigError(NO_FOLDER)
     size = own.size if own else side
-    return DataConfig.model_validate({"name": name, "dir": data_dir, "size": size, "crop": 0})
+    return DataConfig.model_validate(
+        {"name": name, "dir": data_dir, "size": size, "crop": 0, "skip_broken": skip_broken}
+    )

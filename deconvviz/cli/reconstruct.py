@@ -9,13 +9,14 @@ from rich.console import Console
 
 from deconvviz.cli import options
 from deconvviz.cli.asked import Asked, Opened, ask, folder_words
+from deconvviz.cli.command import command
 
 if TYPE_CHECKING:
     from deconvviz.drawings.rows import Pictured
     from deconvviz.render.compose import Rows
 
 
-@click.command()
+@command()
 @ask
 @options.SOURCE
 @options.IMAGES
@@ -56,7 +57,7 @@ def reconstruct(
     """
     if at and not features:
         raise click.UsageError("--at chooses a unit of a feature map: say which with --feature.")
-    opened = asked.open(rules, nonlinear)
+    opened = asked.open(rules, nonlinear, layers)
     from deconvviz.drawings.rows import ON_THE_PAGE, max_pools, write_rows
 
     layers = tuple(dict.fromkeys(layers)) or max_pools(opened.net)

@@ -5,12 +5,13 @@ from rich.console import Console
 
 from deconvviz.cli import options
 from deconvviz.cli.asked import Asked, ask, folder_words
+from deconvviz.cli.command import command
 from deconvviz.cli.progress import kept_when_stopped
 
 _LIMIT, _DRAWS = 24, 2
 
 
-@click.command()
+@command()
 @ask
 @options.SOURCE
 @options.IMAGES
@@ -52,7 +53,7 @@ def sanity(
     """
     if len(asked.files) == 1:
         raise click.UsageError("--images takes two pictures or more: they are compared.")
-    opened = asked.open(rules, nonlinear)
+    opened = asked.open(rules, nonlinear, [layer] if layer else [])
     from deconvviz.drawings.rows import max_pools
     from deconvviz.drawings.sanity import write_sanity
     from deconvviz.experiments.findings import Settings

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from deconvviz.cli.command import command, refuse
+from deconvviz.cli.data_options import refuse_directory, run_data
+from deconvviz.cli.pictures import say_taken
 from deconvviz.cli.quiet import import_tensorflow
 from deconvviz.cli.tensorboard import EVERY_STEP
 from deconvviz.config import RunConfig, load_config
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     from deconvviz.training.train import Outcome, Trainer
 
 
-@click.command()
+@command()
 @click.option(
     "--config",
     "config_file",
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Change one value, such as train.steps=500; may be repeated.",
+    help="Change one value, such as train.steps=500; may be repeated, the last of a key counts.",
 )
 @click.option("--name", metavar="RUN", help="The run's name.  [default: the config's, numbered]")
 @click.option("--logdir", type=click.Path(path_type=Path), default=Path("logs"), show_default=True)
@@ -63,17 +66,22 @@ def train(
     Without --config, this is the classic program: CIFAR-10, two convolutions, 15,000 steps.
     Everything is written to LOGDIR/RUN. Ctrl-C saves and stops; --resume goes on.
     """
-    if resume and (config_file or overrides or name):
-        raise click.UsageError(
-            "--resume goes on with the run's own configuration and name; leave out --config, "
-            "--set and --name."
-        )
+    if resume:
+        why = "--resume goes on with the run's own configuration, name and folder"
+        refuse(why, "config_file", "overrides", "name", "logdir")
+    keys = [override.partition("=")[0].strip() for override in overrides]
+    if "data.dir" in keys:
+        refuse("--set gives data.dir", "data_dir")
+    if "data.skip_broken" in keys:
+        refuse("--set gives data.skip_broken", "skip_broken")
     if data_dir:
         overrides = (*overrides, f"data.dir={json.dumps(str(data_dir))}")
     if skip_broken:
         overrides = (*overrides, "data.skip_broken=true")
     # A configuration that cannot be used is refused before TensorFlow's seconds are spent.
     config = load_config(config_file, () if resume else overrides)
+    of_run = run_data(resume) if resume else None
+    refuse_directory((of_run or config.data).name)
     import_tensorflow(verbose)
     from deconvviz.data import load_dataset
     from deconvviz.training.rundir import RunDirectory
@@ -84,8 +92,7 @@ def train(
         config = load_config(run.path / "config.toml", overrides)
     # Data and network come first: where they fail, no empty run is left behind.
     dataset = load_dataset(config.data, config.train.seed)
-    if dataset.skipped:
-        click.echo(f"Left out {dataset.skipped} files that are no sound images.")
+    say_taken(dataset, err=False)
     trainer = Trainer(config, dataset)
     if not resume:
         run = RunDirectory.create(logdir, name, config_file.stem if config_file else "classic")

@@ -24,7 +24,11 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A data set in memory; label k means `classes[k]`; `skipped` counts images left out."""
+    """A data set in memory; label k means `classes[k]`.
+
+    `skipped` counts images left out; `note` says what was taken for what, where that is no matter
+    of course.
+    """
 
     name: str
     classes: tuple[str, ...]
@@ -32,6 +36,7 @@ class Dataset:
     test: Split
     fingerprint: str
     skipped: int = 0
+    note: str = ""
 
     def split(self, name: str) -> Split:
         """Give the part that `"test"` or `"train"` names."""

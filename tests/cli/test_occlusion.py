@@ -88,7 +88,7 @@ def test_what_cannot_be_done_is_said_in_words(
     [
         (("--square", 0), "--square"),
         (("--stride", 0), "--stride"),
-        (("--dataset", "photos", "--images", "a.png"), "--images"),
+        (("--dataset", "photos", "--images", "a.png"), "leave out --dataset"),
         (("a.png",), "behind --images"),
     ],
 )

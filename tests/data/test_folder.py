@@ -113,3 +113,72 @@ def test_a_folder_without_class_directories_is_refused(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere cannot be read"):
         load(tmp_path / "nowhere")
+
+
+def split_root(root: Path, train: str, *tests: str) -> Path:
+    for number, split in enumerate((train, *tests)):
+        for label, name in enumerate(("cat", "dog")):
+            for index in range(3):
+                save(root / split / name / f"{index}.png", 100 * label + 10 * number + index)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("train", "tests", "taken"),
+    [
+        ("train", ("test",), "test"),
+        ("Train", ("Val",), "Val"),
+        ("training", ("validation",), "validation"),
+        ("train", ("valid",), "valid"),
+        ("train", ("test", "val"), "test"),
+    ],
+)
+def test_a_folder_that_is_split_already_keeps_its_split(
+    train: str, tests: tuple[str, ...], taken: str, tmp_path: Path
+) -> None:
+    dataset = load(split_root(tmp_path, train, *tests))
+    number = 10 * (1 + tests.index(taken))
+    assert dataset.classes == ("cat", "dog")
+    assert sorted(greys(dataset, "train")) == [0, 1, 2, 100, 101, 102]
+    assert sorted(greys(dataset, "test")) == [
+        first + number + index for first in (0, 100) for index in range(3)
+    ]
+    assert f"6 images of {train} to train on and 6 of {taken} to test on" in dataset.note
+    assert ("Left out: val" in dataset.note) == (len(tests) == 2)
+
+
+def test_a_class_may_be_called_train(root: Path) -> None:
+    save(root / "train" / "0.png", 150)
+    save(root / "train" / "1.png", 151)
+    assert load(root).classes == ("cat", "dog", "emu", "train")
+
+
+def test_splits_without_classes_in_them_are_no_classes(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        for index in range(3):
+            save(tmp_path / split / f"{index}.png", index)
+    with pytest.raises(DataError, match=r"train holds 0 class directories"):
+        load(tmp_path)
+
+
+def test_a_test_split_without_a_train_split_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"holds test, val and no train"):
+        load(split_root(tmp_path, "test", "val"))
+
+
+def test_a_class_that_is_only_tested_on_is_named(tmp_path: Path) -> None:
+    save(split_root(tmp_path, "train", "test") / "test" / "fox" / "0.png", 7)
+    with pytest.raises(DataError, match=r"test has the class fox, and .* has cat, dog"):
+        load(tmp_path)
+
+
+def test_a_class_without_images_in_either_part_is_named(tmp_path: Path) -> None:
+    (split_root(tmp_path, "train", "test") / "train" / "fox").mkdir()
+    with pytest.raises(DataError, match=r"fox holds no readable image"):
+        load(tmp_path)
+
+
+def test_the_note_says_what_was_taken(root: Path) -> None:
+    assert load(root).note == (
+        f"{root}: 3 classes (cat, dog, emu), 14 images to train on and 4 held out to test on."
+    )
