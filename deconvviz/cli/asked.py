@@ -83,10 +83,10 @@ class Asked:
         require_sound(self.files)
         import_tensorflow(self.verbose)
         from deconvviz.deconv.deconvnet import Deconvnet
-        from deconvviz.models.files import load_model
+        from deconvviz.models.files import open_model
 
         found = checkpoint(self.ckpt, file, self.logdir)
-        net = Deconvnet(load_model(self.ckpt), rules=rules, nonlinear=nonlinear)
+        net = Deconvnet(open_model(file), rules=rules, nonlinear=nonlinear)
         opened = Opened(self, found, net, nonlinear)
         opened.require_all(layers, forward_only)
         return opened

@@ -16,7 +16,6 @@ from deconvviz.models.preflight import ModelFile, inspect_file, model_file
 if TYPE_CHECKING:
     from deconvviz.data import Preprocess
     from deconvviz.deconv.deconvnet import Deconvnet
-    from deconvviz.training.rundir import RunDirectory
 
 _LARGEST = 4096
 _SCALE_THEMSELVES = ("Rescaling", "Normalization")
@@ -31,14 +30,17 @@ class Checkpoint:
         folder: where pictures of it go.
         data: a run's own data.
         seed: a run's seed.
-        step: the training step that it was saved at; None where nobody knows it.
     """
 
     file: ModelFile
     folder: Path
     data: DataConfig | None = None
     seed: int = 0
-    step: int | None = None
+
+    @property
+    def step(self) -> int | None:
+        """The training step that the file was saved at; None where it does not say."""
+        return self.file.step
 
 
 def look_at(ckpt: Path) -> ModelFile:
@@ -48,28 +50,21 @@ def look_at(ckpt: Path) -> ModelFile:
 
 def run_of(ckpt: Path) -> Path | None:
     """Give the folder of the run that a run's folder, or a file in its checkpoints/, belongs to."""
-    folders = (ckpt, ckpt.parent.parent)
+    # "last.keras" and "../best.keras" do not spell their folders out, and a link has others.
+    spelt = len(ckpt.parts) > 2 and ".." not in ckpt.parts
+    folders = (ckpt, *((ckpt.parent.parent,) if spelt else ()), ckpt.resolve().parent.parent)
     return next((folder for folder in folders if (folder / "config.toml").is_file()), None)
 
 
 def checkpoint(ckpt: Path, file: ModelFile, logdir: Path) -> Checkpoint:
     """Find out whose file it is."""
     from deconvviz.training.rundir import RunDirectory
-    from deconvviz.training.state import saved_step
 
     folder = run_of(ckpt)
     if folder is None:
         return Checkpoint(file, logdir / ckpt.stem)
-    run = RunDirectory.open(folder)
-    config = run.config()
-    # The saved state is the last checkpoint's; nothing says when the best one was saved.
-    last = ckpt == folder or ckpt.name == run.last.name
-    step = saved_step(run.state) if last else _kept_at(run, ckpt)
-    return Checkpoint(file, folder, config.data, config.train.seed, step)
-
-
-def _kept_at(run: "RunDirectory", ckpt: Path) -> int | None:
-    return next((step for step, file in run.kept().items() if file.name == ckpt.name), None)
+    config = RunDirectory.open(folder).config()
+    return Checkpoint(file, folder, config.data, config.train.seed)
 
 
 def preprocess(checkpoint: Checkpoint, name: str | None, net: "Deconvnet") -> "Preprocess":

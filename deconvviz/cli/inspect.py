@@ -74,9 +74,9 @@ def inspect(
     file = look_at(ckpt)
     import_tensorflow(verbose)
     from deconvviz.deconv.deconvnet import Deconvnet
-    from deconvviz.models.files import load_model
+    from deconvviz.models.files import open_model
 
-    net = Deconvnet(load_model(ckpt), rules=rules)
+    net = Deconvnet(open_model(file), rules=rules)
     record: dict[str, Any] = {
         "file": str(file.path),
         "format": file.format,

@@ -13,7 +13,7 @@ import deconvviz.models.pooling
 import deconvviz.models.renormalise  # noqa: F401  Keras finds a class once it is registered
 from deconvviz.errors import CheckpointError
 from deconvviz.models.allowance import TooManyWeights, at_most
-from deconvviz.models.preflight import ModelFile, file_state, inspect_file, model_file
+from deconvviz.models.preflight import ModelFile, inspect_file, model_file
 from deconvviz.models.wording import one_line
 
 
@@ -29,7 +29,15 @@ def load_model(path: str | Path) -> keras.Model:
     Raises:
         CheckpointError: for a file that lacks, is damaged, or names classes that are not Keras's.
     """
-    found = inspect_file(model_file(Path(path)))
+    return open_model(inspect_file(model_file(Path(path))))
+
+
+def open_model(found: ModelFile) -> keras.Model:
+    """Open the very bytes that were looked at, whatever has taken the file's name since.
+
+    Raises:
+        CheckpointError: for a file that Keras cannot open, or that was written into meanwhile.
+    """
     with _named_by_content(found) as file:
         model = _load(found, file)
     _require_unchanged(found)
@@ -65,17 +73,17 @@ def _load(found: ModelFile, file: Path) -> keras.Model:
 @contextmanager
 def _named_by_content(found: ModelFile) -> Iterator[Path]:
     """The file under a name that Keras, which goes by the suffix, takes for what it is."""
-    if found.path.suffix == found.suffix:
-        yield found.path
-        return
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder, "model").with_suffix(found.suffix)
-        shutil.copyfile(found.path, copy)
-        yield copy
+        name = Path(folder, "model").with_suffix(found.suffix)
+        try:
+            name.symlink_to(found.held.source)
+        except (OSError, NotImplementedError):  # Windows leaves links to administrators
+            shutil.copyfile(found.held.source, name)
+        yield name
 
 
 def _require_unchanged(found: ModelFile) -> None:
-    if file_state(found.path) != found.state:
+    if found.held.changed():
         raise CheckpointError(
             f"{found.path} changed while it was being opened. Open it again when it is written."
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from deconvviz.errors import CheckpointError
+from deconvviz.models.held_file import HeldFile
 from deconvviz.models.preflight_config import check_config, parse
 from deconvviz.models.preflight_hdf5 import Survey, survey
 from deconvviz.models.preflight_zip import read_archive
@@ -31,7 +32,8 @@ class ModelFile:
         keras_version: the Keras that wrote it, such as "3.15.1"; None where it does not say.
         config: the model's description, the JSON that Keras builds it from.
         values: how many numbers its arrays hold, the optimizer's among them.
-        state: tells whether the file is still the one that was looked at.
+        step: the training step that it was saved at; None where it does not say.
+        held: the file itself, open, so that what is loaded is what was looked at.
     """
 
     path: Path
@@ -39,7 +41,8 @@ class ModelFile:
     keras_version: str | None
     config: dict[str, Any] = field(repr=False)
     values: int
-    state: tuple[int, ...] = field(repr=False)
+    step: int | None
+    held: HeldFile = field(repr=False)
 
     @property
     def format(self) -> str:
@@ -49,7 +52,7 @@ class ModelFile:
     @property
     def sha256(self) -> str:
         """The file's fingerprint, 64 hexadecimal digits; the whole file is read for it."""
-        with self.path.open("rb") as file:
+        with self.held.open() as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -81,45 +84,35 @@ def inspect_file(path: Path) -> ModelFile:
         CheckpointError: it says what the file is instead, and what to do.
     """
     try:
-        state = file_state(path)
-        head = _require_file(path)
+        held = HeldFile(path)
+        head = _require_file(path, held)
         read = _read_keras if head.startswith(b"PK\x03\x04") else _read_h5
         suffix: Literal[".keras", ".h5"] = ".keras" if read is _read_keras else ".h5"
-        config, version, weights = read(path)
-        check_config(path, config, weights.axes, version)
-        return ModelFile(path, suffix, version, config, weights.values, state)
+        content = read(path, held)
+        check_config(path, content.config, content.weights.axes, content.keras_version)
+        values, step = content.weights.values, content.step
+        return ModelFile(path, suffix, content.keras_version, content.config, values, step, held)
     except CheckpointError as error:  # it may quote the file
         raise CheckpointError(one_line(str(error))) from None
-    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
-        raise CheckpointError(f"{path} cannot be read: {error}. Check the path.") from None
-
-
-def file_state(path: Path) -> tuple[int, ...]:
-    """Numbers that change when a file is replaced or written to.
-
-    Raises:
-        CheckpointError: where there is no such file.
-    """
-    try:
-        seen = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         raise CheckpointError(
             f"There is no {path}. Give a run's folder, such as logs/classic-1, or a .keras or .h5 "
             "file."
         ) from None
-    return seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns
+    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
+        raise CheckpointError(f"{path} cannot be read: {error}. Check the path.") from None
 
 
-def _require_file(path: Path) -> bytes:
+def _require_file(path: Path, held: HeldFile) -> bytes:
     """The first bytes of what may be a model file."""
-    mode = path.stat().st_mode
+    mode = held.found.st_mode
     if stat.S_ISDIR(mode):
         raise _folder(path)
     if not stat.S_ISREG(mode):
         raise CheckpointError(
             f"{path} is a pipe or a device, not a file. Copy the model to a file, and give that."
         )
-    with path.open("rb") as file:
+    with held.open() as file:
         head = file.read(64)
     if not head:
         raise CheckpointError(f"{path} is empty. Copy or save the model again.")
@@ -157,17 +150,27 @@ def _stranger(path: Path, head: bytes) -> CheckpointError:
     )
 
 
-def _read_keras(path: Path) -> tuple[dict[str, Any], str | None, Survey]:
-    archive = read_archive(path)
+@dataclass(frozen=True)
+class _Content:
+    config: dict[str, Any]
+    keras_version: str | None
+    weights: Survey
+    step: int | None = None
+
+
+def _read_keras(path: Path, held: HeldFile) -> _Content:
+    archive = read_archive(path, held.source)
     version = parse(path, archive.metadata).get("keras_version")
-    return parse(path, archive.config), version and one_line(str(version), 20), archive.weights
+    version = version and one_line(str(version), 20)
+    return _Content(parse(path, archive.config), version, archive.weights, archive.step)
 
 
-def _read_h5(path: Path) -> tuple[dict[str, Any], str | None, Survey]:
-    found = survey(path, path, path.stat().st_size)
+def _read_h5(path: Path, held: HeldFile) -> _Content:
+    found = survey(path, held.source, held.found.st_size)
     if "model_config" in found.texts:
         version = found.texts.get("keras_version")
-        return parse(path, found.texts["model_config"]), version and one_line(version, 20), found
+        version = version and one_line(version, 20)
+        return _Content(parse(path, found.texts["model_config"]), version, found)
     if found.names & {"layers", "_layer_checkpoint_dependencies"} or found.lists_layers:
         raise CheckpointError(
             f"{path} holds weights alone, and no description of the network. Build the network, "

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 from deconvviz.errors import CheckpointError
 from deconvviz.models.preflight_hdf5 import LARGEST_CONFIG, Survey, survey
+from deconvviz.models.step_mark import marked_step
 
 METADATA, CONFIG, WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
 _LIMITS = {METADATA: 2**20, CONFIG: LARGEST_CONFIG, WEIGHTS: 2**32}
@@ -26,31 +27,37 @@ _LOCAL_HEADER = struct.Struct("<26xHH")  # the lengths of the name and of the ex
 
 @dataclass(frozen=True)
 class Archive:
-    """A `.keras` file's texts, and what a look through its weights found."""
+    """A `.keras` file's texts, what a look through its weights found, and its training step."""
 
     metadata: bytes
     config: bytes
     weights: Survey
+    step: int | None
 
 
-def read_archive(path: Path) -> Archive:
+def read_archive(path: Path, source: Path) -> Archive:
     """Take a `.keras` file apart, every member's size told and true.
+
+    Args:
+        path: the file that a person named, for the refusals.
+        source: where its bytes are read.
 
     Raises:
         CheckpointError: for a damaged archive, another archive, and one that would fill the memory.
     """
     try:
-        with _Directory(path) as file, zipfile.ZipFile(file) as archive:
+        with _Directory(source) as file, zipfile.ZipFile(file) as archive:
             members = _require_members(path, archive)
             metadata, config = (
                 b"".join(_content(path, file, members[name])) for name in (METADATA, CONFIG)
             )
             weights = _weights(path, file, members[WEIGHTS])
+            step = marked_step(archive.comment)
     except (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, EOFError) as error:
         raise CheckpointError(
             f"{path} is truncated or damaged ({error}). Copy or save the model again."
         ) from None
-    return Archive(metadata, config, weights)
+    return Archive(metadata, config, weights, step)
 
 
 class _Directory(io.FileIO):

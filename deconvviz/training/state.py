@@ -69,15 +69,6 @@ def restore_state(
     return progress
 
 
-def saved_step(path: Path) -> int:
-    """The step of a saved state; 0 where there is none that can be read."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
-            return int(saved["step"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return 0
-
-
 def _variables(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
     """Every variable by its place and path; a model's variables include dropout's random states."""
     both = [*model.variables, *optimizer.variables]

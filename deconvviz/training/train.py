@@ -28,6 +28,7 @@ from deconvviz.data import (
 )
 from deconvviz.errors import CheckpointError, DataError, DeconvvizError
 from deconvviz.models.networks import build_network
+from deconvviz.models.step_mark import mark_step
 from deconvviz.render.tensorboard import EventLog
 from deconvviz.training.evolution import EvolutionPictures
 from deconvviz.training.loop import make_accuracy, make_optimizer, make_train_step
@@ -207,7 +208,7 @@ class _Fit:
             self._draw(self.trainer.pictures, step)
         if step in config.kept_steps:
             self._draw(self.trainer.evolution, step)
-            _save_model(self.trainer.model, self.run.kept_at(step))
+            _save_model(self.trainer.model, self.run.kept_at(step), step)
 
     def _draw(self, pictures: Pictures | EvolutionPictures, step: int) -> None:
         try:
@@ -221,18 +222,18 @@ class _Fit:
         self.log.scalar("train/accuracy", report.accuracy, report.step)
         if report.test_accuracy is not None:
             self.log.scalar("test/accuracy", report.test_accuracy, report.step)
-            self._keep_the_best(report.test_accuracy)
+            self._keep_the_best(report.test_accuracy, report.step)
         self.listener.report(report)
 
-    def _keep_the_best(self, accuracy: float) -> None:
+    def _keep_the_best(self, accuracy: float, step: int) -> None:
         if accuracy > self.progress.best:
             self.progress = replace(self.progress, best=accuracy)
-            _save_model(self.trainer.model, self.run.best)
+            _save_model(self.trainer.model, self.run.best, step)
 
     def _checkpoint(self, step: int) -> None:
         """The state last: whatever a kill leaves half done is done again from the state before."""
         self.progress = replace(self.progress, step=step)
-        _save_model(self.trainer.model, self.run.last)
+        _save_model(self.trainer.model, self.run.last, step)
         save_state(self.run.state, self.trainer.model, self.trainer.optimizer, self.progress)
 
 
@@ -253,9 +254,10 @@ def _diverged(what: str, step: int, train: TrainConfig) -> DeconvvizError:
     )
 
 
-def _save_model(model: keras.Model, path: Path) -> None:
+def _save_model(model: keras.Model, path: Path, step: int) -> None:
     with replacing(path) as temporary:
         model.save(temporary)
+        mark_step(temporary, step)
 
 
 class _Stop:

@@ -1,5 +1,6 @@
 """`deconvviz reconstruct` on a trained run: what it writes, and that it is what it says."""
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,11 @@ def panels(png: Path) -> np.ndarray:
 def network_input(window: np.ndarray) -> np.ndarray:
     pixels = window.astype(np.float64)
     return ((pixels - pixels.mean()) / pixels.std()).astype(np.float32)[None]
+
+
+def metrics(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
 
 
 def written(folder: Path) -> list[Path]:
@@ -108,6 +114,38 @@ def test_a_checkpoint_file_of_a_run_knows_its_run(call: Any, trained: Path) -> N
     assert str(trained / "reconstructions") in ended.out
 
 
+@pytest.mark.parametrize(
+    ("inside", "named"),
+    [
+        (".", "."),
+        (".", "checkpoints/last.keras"),
+        ("checkpoints", "last.keras"),
+        ("checkpoints", "../checkpoints/last.keras"),
+        ("..", "tiny/checkpoints/last.keras"),
+    ],
+)
+def test_a_relative_path_of_a_checkpoint_knows_its_run(
+    inside: str, named: str, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from deconvviz.cli.checkpoint import run_of
+
+    monkeypatch.chdir(trained / inside)
+    run = run_of(Path(named))
+    assert run is not None
+    assert run.samefile(trained)
+
+
+def test_a_link_to_a_checkpoint_knows_its_run(trained: Path, tmp_path: Path) -> None:
+    from deconvviz.cli.checkpoint import run_of
+
+    link = tmp_path / "link.keras"
+    link.symlink_to(trained / "checkpoints" / "best.keras")
+    assert run_of(link) == trained
+    link.unlink()
+    link.write_bytes(b"")
+    assert run_of(link) is None
+
+
 def test_a_file_that_belongs_to_no_run_gets_a_folder_of_its_own(
     call: Any, trained: Path, pictures: Path, tmp_path: Path
 ) -> None:
@@ -129,11 +167,13 @@ def test_reconstructing_again_leaves_one_event_file(call: Any, trained: Path) ->
     assert len(list(folder.glob("events.out.tfevents.*"))) == 1
 
 
-def test_a_step_is_recorded_only_where_it_is_known(call: Any, trained: Path) -> None:
+def test_every_checkpoint_of_a_run_knows_its_step(call: Any, trained: Path) -> None:
     folder = trained / "reconstructions" / "folder-test-deconvnet-conv1"
     kept = sorted((trained / "checkpoints").glob("step-*.keras"))[1]
     own = int(kept.stem.removeprefix("step-"))
-    for file, step in (("last.keras", 20), ("best.keras", None), (kept.name, own)):
+    evaluated = [row for row in metrics(trained) if row["test_accuracy"]]
+    best = int(max(evaluated, key=lambda row: float(row["test_accuracy"]))["step"])
+    for file, step in (("last.keras", 20), ("best.keras", best), (kept.name, own)):
         ckpt = trained / "checkpoints" / file
         assert call("reconstruct", "--ckpt", ckpt, "--limit", 1, "--layer", "conv1").code == 0
         record = json.loads(written(folder)[0].with_suffix(".json").read_text())

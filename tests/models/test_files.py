@@ -1,5 +1,7 @@
 """What ordinary Keras programs save is opened, and gives what it gave before."""
 
+import gc
+import hashlib
 import json
 import os
 import zipfile
@@ -15,7 +17,9 @@ from deconvviz import load_model
 from deconvviz.config import ModelConfig
 from deconvviz.errors import CheckpointError
 from deconvviz.models.classic import classic_network
+from deconvviz.models.files import open_model
 from deconvviz.models.preflight import inspect_file
+from deconvviz.models.step_mark import mark_step, marked_step
 
 layers = keras.layers
 Build = Callable[[], keras.Model]
@@ -154,21 +158,66 @@ def test_a_file_is_what_it_holds_whatever_its_name(suffix: str, name: str, tmp_p
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
 
 
-def test_a_file_that_changes_while_it_is_opened_is_refused(
+def test_a_file_that_is_replaced_while_it_is_opened_is_the_one_that_was_looked_at(
+    tmp_path: Path,
+) -> None:
+    path, other, model = tmp_path / "model.keras", tmp_path / "other.keras", ours()
+    model.save(path)
+    keras.Sequential([keras.Input((1,)), layers.Dense(1)]).save(other)
+    fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
+    found = inspect_file(path)
+    os.replace(other, path)
+    assert_same(model, open_model(found))
+    assert found.sha256 == fingerprint
+
+
+def test_systems_without_proc_hold_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, model = tmp_path / "model.keras", ours()
+    model.save(path)
+    fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
+    exists = Path.exists
+    monkeypatch.setattr(Path, "exists", lambda one: "proc" not in one.parts and exists(one))
+    found = inspect_file(path)
+    copy = found.held.source
+    path.write_bytes(b"")
+    assert found.sha256 == fingerprint
+    with pytest.raises(CheckpointError, match="changed while"):
+        open_model(found)
+    del found
+    gc.collect()
+    assert not copy.parent.exists()
+
+
+def test_a_file_that_is_written_into_while_it_is_opened_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, other = tmp_path / "model.keras", tmp_path / "other.keras"
+    path = tmp_path / "model.keras"
     ours().save(path)
-    ours().save(other)
     load = keras.saving.load_model
 
-    def swapping(file: Path, **settings: Any) -> keras.Model:
-        os.replace(other, path)
+    def writing(file: Path, **settings: Any) -> keras.Model:
+        os.utime(path, (0, 0))
         return load(file, **settings)
 
-    monkeypatch.setattr(keras.saving, "load_model", swapping)
+    monkeypatch.setattr(keras.saving, "load_model", writing)
     with pytest.raises(CheckpointError, match="changed while it was being opened"):
         load_model(path)
+
+
+def test_the_step_travels_in_the_file_and_keras_does_not_mind(tmp_path: Path) -> None:
+    path, model = tmp_path / "model.keras", ours()
+    model.save(path)
+    assert inspect_file(path).step is None
+    mark_step(path, 1200)
+    mark_step(path, 1300)
+    assert inspect_file(path).step == 1300
+    assert_same(model, keras.saving.load_model(path, compile=False))
+    assert_same(model, load_model(path))
+
+
+@pytest.mark.parametrize("comment", [b"deconvviz: step 9" * 3, b"deconvviz: step " + b"9" * 19])
+def test_a_comment_that_is_no_step_says_nothing(comment: bytes) -> None:
+    assert marked_step(comment) is None
 
 
 def change(path: Path, old: str, new: str) -> None:
