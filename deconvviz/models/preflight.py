@@ -166,7 +166,9 @@ def _read_keras(path: Path, held: HeldFile) -> _Content:
 
 
 def _read_h5(path: Path, held: HeldFile) -> _Content:
-    found = survey(path, held.source, held.found.st_size)
+    size = held.found.st_size
+    with held.open() as file:
+        found = survey(path, file, 0, size, size)
     if "model_config" in found.texts:
         version = found.texts.get("keras_version")
         version = version and one_line(version, 20)

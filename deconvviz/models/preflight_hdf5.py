@@ -1,26 +1,33 @@
-"""Look through an HDF5 file before Keras reads it.
+"""Look through an HDF5 file before Keras reads it, in a process that may hang or crash over it.
 
-HDF5 can point out of itself (external links, external storage, virtual data sets), and can claim
-gigabytes in a kilobyte. Every object is visited here, and no weight is read.
+libhdf5 believes what a file says: one flipped bit and it loops for ever, or writes where it must
+not, and nothing inside of a process stops that. So another Python, which needs no framework and
+starts in a fraction of a second, reads all that Keras will read, and tells what it found.
 """
 
-from collections.abc import Iterator
+import json
+import signal
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-import h5py
+from pydantic import TypeAdapter, ValidationError
 
 from deconvviz.errors import CheckpointError
-from deconvviz.models.memory_limit import at_most_more
 
 LARGEST_CONFIG = 2**23  # bytes of JSON; DenseNet121 has a twentieth of that
-_MOST_OBJECTS = 100_000
-_MEMORY = 2**28  # bytes, for the library's own tables and all that it reads here
-_ALWAYS_ALLOWED = 2**26  # bytes that any file may claim
-_MOST_EXPANSION = 32  # times its own size that a larger one may claim; Keras does not compress
-_LARGEST_WEIGHTS = 2**32  # bytes
-_POINTS_OUT = "It was not opened. Load it where you trust it, and save the model from there."
+# What can be imported here, from whichever folder, is to be importable there, and nothing else.
+_CHILD = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); "
+    "from deconvviz.models.hdf5_visit import main; main()"
+)
+_AT_LEAST, _BYTES_A_SECOND = 3, 2**24  # four times what a sound file of many layers takes
+_PATIENCE = 4  # times as long by the clock, where other programs have the processor
+_REMEDY = (
+    "It was not opened. Copy it again, or save the model again with model.save('model.keras')."
+)
 
 
 @dataclass(frozen=True)
@@ -34,110 +41,66 @@ class Survey:
     lists_layers: bool  # in an attribute, as the old weights files do
 
 
-def survey(path: Path, source: Path | BinaryIO, size: int) -> Survey:
-    """Visit every object of an HDF5 file.
+@dataclass(frozen=True)
+class _Refusal:
+    refused: str
+
+
+_ANSWER: TypeAdapter[Survey | _Refusal] = TypeAdapter(Survey | _Refusal)
+
+
+def survey(path: Path, file: BinaryIO, start: int, size: int, stored: int) -> Survey:
+    """Visit every object of an HDF5 file, and read it.
 
     Args:
         path: the file that a person named, for the refusals.
-        source: the HDF5 file itself, or what stands for it inside an archive.
-        size: its bytes on the disk.
+        file: an open file, of which the HDF5 file may be a part.
+        start: where that part begins.
+        size: its bytes.
+        stored: the bytes that it takes on the disk, fewer where an archive compresses it.
 
     Raises:
-        CheckpointError: for a damaged file, one that points out of itself, and one that claims more
-            than it can hold.
+        CheckpointError: for a damaged file, one that points out of itself, one that claims more
+            than it can hold, and one over which the library hangs or crashes.
     """
+    seconds = _AT_LEAST + size // _BYTES_A_SECOND
+    numbers = map(str, (start, size, stored, LARGEST_CONFIG, seconds))
+    command = [sys.executable, "-P", "-c", _CHILD, json.dumps(sys.path), str(path), *numbers]
     try:
-        with at_most_more(_MEMORY), h5py.File(source, "r") as file:
-            return _survey(path, file, size)
-    except CheckpointError:
-        raise
-    except Exception as error:  # h5py raises OSError, RuntimeError, KeyError, TypeError, ...
-        line = " ".join(str(error).split())
+        ended = subprocess.run(
+            command,
+            stdin=file,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=_PATIENCE * seconds,
+        )
+    except subprocess.TimeoutExpired:
+        raise _endless(path) from None
+    except OSError as error:
         raise CheckpointError(
-            f"{path} is or holds an HDF5 file that is truncated or damaged ({line}). Copy it "
-            "again, or save the model again with model.save('model.keras')."
+            f"{path} is looked at by a second Python, {sys.executable}, which cannot be started "
+            f"({error.strerror}). Free some memory, and see that it may be run."
         ) from None
+    try:
+        answer = _ANSWER.validate_python(json.loads(ended.stdout))
+    except (ValueError, ValidationError):
+        raise _died(path, ended.returncode) from None
+    if isinstance(answer, _Refusal):
+        raise CheckpointError(answer.refused)
+    return answer
 
 
-def _survey(path: Path, file: h5py.File, size: int) -> Survey:
-    axes: set[int] = set()
-    values = claimed = 0
-    for entry in _objects(path, file):
-        _check_attributes(path, entry)
-        if isinstance(entry, h5py.Dataset):
-            _require_inside(path, entry)
-            axes.update(entry.shape or ())
-            values += entry.size or 0
-            claimed += (entry.size or 0) * entry.dtype.itemsize
-    allowed = min(max(_ALWAYS_ALLOWED, _MOST_EXPANSION * size), _LARGEST_WEIGHTS)
-    if claimed > allowed:
-        raise CheckpointError(
-            f"{path} claims {claimed} bytes of weights in {size} bytes; at most {allowed} are "
-            "allowed, since more would fill the memory. It was not opened."
-        )
-    lists_layers = "layer_names" in file.attrs
-    return Survey(frozenset(axes), values, frozenset(file), dict(_texts(file)), lists_layers)
+def _endless(path: Path) -> CheckpointError:
+    return CheckpointError(
+        f"{path} is or holds an HDF5 file that is damaged: reading it does not come to an end. "
+        f"{_REMEDY}"
+    )
 
 
-def _objects(path: Path, file: h5py.File) -> Iterator[h5py.HLObject]:
-    """Every group and data set, once, though hard links may form loops."""
-    waiting: list[Any] = [file]
-    seen: set[int] = set()
-    while waiting:
-        entry = waiting.pop()
-        address = h5py.h5o.get_info(entry.id).addr
-        if address in seen:
-            continue
-        seen.add(address)
-        yield entry
-        if isinstance(entry, h5py.Group):
-            if len(seen) + len(waiting) + len(entry) > _MOST_OBJECTS:
-                raise CheckpointError(
-                    f"{path} has more than {_MOST_OBJECTS} HDF5 objects; no network that can be "
-                    "shown has as many. It was not opened."
-                )
-            waiting.extend(_member(path, entry, name) for name in entry)
-
-
-def _member(path: Path, group: h5py.Group, name: str) -> h5py.HLObject:
-    link = group.get(name, getlink=True)
-    if not isinstance(link, h5py.HardLink):
-        kind = "an external link" if isinstance(link, h5py.ExternalLink) else "a soft link"
-        raise CheckpointError(
-            f"{path} has {kind} at {group.name}/{name}, which can read other files of this "
-            f"machine, and Keras never writes one. {_POINTS_OUT}"
-        )
-    return group[name]
-
-
-def _require_inside(path: Path, dataset: h5py.Dataset) -> None:
-    if dataset.is_virtual or dataset.external:
-        kind = "a virtual data set" if dataset.is_virtual else "external storage"
-        raise CheckpointError(
-            f"{path} has {kind} at {dataset.name}, which can read other files of this machine, "
-            f"and Keras never writes one. {_POINTS_OUT}"
-        )
-
-
-def _check_attributes(path: Path, entry: h5py.HLObject) -> None:
-    for name in entry.attrs:
-        attribute = entry.attrs.get_id(name)
-        count = attribute.get_space().get_simple_extent_npoints()
-        texts = h5py.check_string_dtype(attribute.dtype) is not None
-        if (attribute.dtype.kind == "O" and not (texts and count <= _MOST_OBJECTS)) or (
-            count * attribute.dtype.itemsize > LARGEST_CONFIG
-        ):
-            raise CheckpointError(
-                f"{path} has an attribute {name} at {entry.name} that no Keras model has: "
-                f"{count} values of type {attribute.dtype}. It was not opened."
-            )
-        if texts:
-            entry.attrs.get(name)  # Keras will read it; where its length is a lie, this fails
-
-
-def _texts(file: h5py.File) -> Iterator[tuple[str, str]]:
-    for name, value in file.attrs.items():
-        if isinstance(value, bytes):
-            yield name, value.decode("utf-8")
-        elif isinstance(value, str):
-            yield name, str(value)
+def _died(path: Path, code: int) -> CheckpointError:
+    if code in (-getattr(signal, "SIGXCPU", 0), -getattr(signal, "SIGKILL", 0)):
+        return _endless(path)
+    return CheckpointError(
+        f"{path} is or holds an HDF5 file that is damaged: the HDF5 library crashes over it. "
+        f"{_REMEDY}"
+    )

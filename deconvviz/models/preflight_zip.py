@@ -12,9 +12,9 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
 
 from deconvviz.errors import CheckpointError
+from deconvviz.models.file_window import Window
 from deconvviz.models.preflight_hdf5 import LARGEST_CONFIG, Survey, survey
 from deconvviz.models.step_mark import marked_step
 
@@ -71,32 +71,6 @@ class _Directory(io.FileIO):
         return content
 
 
-class _Window(io.RawIOBase):
-    """One member that is stored as it is, as a file of its own."""
-
-    def __init__(self, file: io.FileIO, start: int, size: int) -> None:
-        self._file, self._start, self._size, self._at = file, start, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readinto(self, buffer: Any, /) -> int:
-        self._file.seek(self._start + self._at)
-        count = self._file.readinto(memoryview(buffer)[: max(self._size - self._at, 0)])
-        self._at += count
-        return count
-
-
 def _require_members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     members = {member.filename: member for member in archive.infolist()}
     if any(name.endswith(".pkl") for name in members):
@@ -125,8 +99,8 @@ def _require_size(path: Path, name: str, size: int) -> None:
 
 def _weights(path: Path, file: io.FileIO, member: zipfile.ZipInfo) -> Survey:
     if member.compress_type == zipfile.ZIP_STORED:
-        window: BinaryIO = _Window(file, *_place(file, member))  # type: ignore[assignment]
-        return survey(path, window, member.file_size)
+        start, size = _place(file, member)
+        return survey(path, file, start, size, member.file_size)
     if member.file_size > max(2**26, 32 * member.compress_size):
         raise CheckpointError(
             f"{path} unpacks {member.filename} from {member.compress_size} to {member.file_size} "
@@ -135,12 +109,13 @@ def _weights(path: Path, file: io.FileIO, member: zipfile.ZipInfo) -> Survey:
     with tempfile.TemporaryFile() as unpacked:
         for piece in _content(path, file, member):
             unpacked.write(piece)
-        return survey(path, unpacked, member.compress_size)
+        unpacked.flush()
+        return survey(path, unpacked, 0, member.file_size, member.compress_size)
 
 
 def _content(path: Path, file: io.FileIO, member: zipfile.ZipInfo) -> Iterator[bytes]:
     """A member's bytes in small pieces; those that it does not own up to are never inflated."""
-    window = _Window(file, *_place(file, member))
+    window = Window(file, *_place(file, member))
     inflate = zlib.decompressobj(-zlib.MAX_WBITS)
     plain = member.compress_type == zipfile.ZIP_STORED
     size = checksum = 0
