@@ -14,6 +14,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from deconvviz.errors import ConfigError
+from deconvviz.listing import counted, listed
 
 Positive = Annotated[int, Field(ge=1)]
 Rules = Literal["deconvnet", "classic"]
@@ -112,7 +113,10 @@ class PicturesConfig(_Section):
                 "scale goes with rules = 'deconvnet': classic shows a row by its own range"
             )
         if self.scale is not None and len(self.scale) != len(self.layers):
-            raise ValueError(f"scale has {len(self.scale)} values for {len(self.layers)} layers")
+            raise ValueError(
+                f"scale has {counted(len(self.scale), 'value')} for "
+                f"{counted(len(self.layers), 'layer')}"
+            )
         return self
 
 
@@ -240,4 +244,4 @@ def _allowed(location: tuple[int | str, ...]) -> str:
         annotation = fields[str(part)].annotation
         assert annotation is not None
         fields = annotation.model_fields
-    return "allowed are " + ", ".join(fields)
+    return f"allowed are {listed(tuple(fields), str(location[-1]))}"

@@ -80,6 +80,8 @@ class Asked:
         if self.preprocess is not None:
             parse_scaling(self.preprocess)
         file = look_at(self.ckpt)
+        if self.mixed or not self.files:
+            require_images(self.ckpt, self.dataset, self.data_dir, self.preprocess)
         require_sound(self.files)
         import_tensorflow(self.verbose)
         from deconvviz.deconv.deconvnet import Deconvnet
@@ -120,23 +122,21 @@ class Opened:
 
     def require_all(self, layers: Sequence[str], forward_only: bool) -> None:
         """Refuse, in one message, all that is missing or wrong; a person mends it in one go."""
-        asked, problems = self.asked, []
+        problems: dict[str, DeconvvizError] = {}
         checks: list[Callable[[], object]] = [
             lambda: self.scaling,
             lambda: self.shape,
             *(partial(self._require_layer, layer, forward_only) for layer in layers),
         ]
-        if self.asked.mixed or not self.asked.files:
-            checks.insert(0, partial(require_images, asked.ckpt, asked.dataset, asked.data_dir))
         for check in checks:
             try:
                 check()
             except DeconvvizError as error:
-                problems.append(error)
-        if len(problems) == 1:
-            raise problems[0]
-        if problems:
-            raise ConfigError("\n".join([f"{len(problems)} things to mend:", *map(str, problems)]))
+                problems[str(error)] = error
+        if len(problems) > 1:
+            raise ConfigError("\n".join([f"{len(problems)} things to mend:", *problems]))
+        for problem in problems.values():
+            raise problem
 
     def _require_layer(self, layer: str, forward_only: bool) -> None:
         paths = [one.path for one in self.net.layers]

@@ -107,16 +107,22 @@ def input_shape(
     if checkpoint.data is not None:
         return checkpoint.data.size, checkpoint.data.size, shapes[0][2]
     height, width, channels = shapes[0]
+    open_size = height is None or width is None
+    example = f"{height or 224}x{width or 224}"
+    remedy = f"Give --size {example}, for one." if open_size else "Leave --size out."
     if size is not None and (height not in (None, size[0]) or width not in (None, size[1])):
         raise ConfigError(
-            f"--size got {size[0]}x{size[1]}, but the network takes {height or 'any'} pixels down "
-            f"and {width or 'any'} across. Leave --size out, or give that."
+            f"--size got {size[0]}x{size[1]}, but the network takes images {height or 'any'} "
+            f"pixels high and {width or 'any'} wide. {remedy}"
         )
     if size is not None and max(size) > _LARGEST:
         raise ConfigError(
             f"--size got {size[0]}x{size[1]}; at most {_LARGEST} pixels a side are taken, since "
             "all activations of an image lie in memory together."
         )
-    if size is None and (height is None or width is None):
-        raise ConfigError("The network takes images of any size: choose one with --size, as 224.")
+    if size is None and open_size:
+        raise ConfigError(
+            f"The network takes images {height or 'any'} pixels high and {width or 'any'} wide: "
+            f"choose their size, such as --size {example}."
+        )
     return size[0] if size else height, size[1] if size else width, channels

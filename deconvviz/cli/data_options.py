@@ -13,6 +13,9 @@ from deconvviz.errors import ConfigError
 
 DATA_OPTIONS = ("dataset", "split", "data_dir", "skip_broken")
 NO_IMAGES = "Say which images to show: --dataset cifar10 or photos, or --images PATH…."
+NO_SCALING = (
+    "Unless the network scales its images itself, say also how they were scaled, with --preprocess."
+)
 NO_FOLDER = "--dataset folder needs --data-dir, the directory of class directories."
 
 
@@ -24,15 +27,17 @@ def run_data(ckpt: Path) -> DataConfig | None:
     return RunDirectory.open(folder).config().data if folder else None
 
 
-def require_images(ckpt: Path, dataset: str | None, data_dir: Path | None) -> None:
-    """Refuse a call that names no images of a data set.
+def require_images(
+    ckpt: Path, dataset: str | None, data_dir: Path | None, preprocess: str | None = None
+) -> None:
+    """Refuse a call that names no images of a data set, and tell what else it will lack.
 
     Raises:
         ConfigError: saying which options name them.
     """
     own = run_data(ckpt)
     if not (dataset or own):
-        raise ConfigError(NO_IMAGES)
+        raise ConfigError(NO_IMAGES if preprocess else f"{NO_IMAGES} {NO_SCALING}")
     if dataset == "folder" and not (data_dir or (own and own.name == "folder")):
         raise ConfigError(NO_FOLDER)
 

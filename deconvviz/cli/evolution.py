@@ -19,6 +19,7 @@ from deconvviz.cli.pictures import own_config, say_taken
 from deconvviz.cli.quiet import import_tensorflow
 from deconvviz.cli.tensorboard import EVERY_STEP
 from deconvviz.errors import CheckpointError
+from deconvviz.listing import counted
 
 if TYPE_CHECKING:
     from deconvviz.data import Dataset, Preprocess
@@ -111,12 +112,12 @@ def evolution(
             rules,
             record,
         )
-        click.echo(f"{len(of_layer)} steps of {layer}: {path}")
+        click.echo(f"{counted(len(of_layer), 'step')} of {layer}: {path}")
     click.echo(f"In TensorBoard: tensorboard --logdir {shlex.quote(str(folder))} {EVERY_STEP}")
     if len(of_layer) < len(kept):
         click.echo(
-            f"Stopped after {len(of_layer)} of {len(kept)} steps, which are drawn. The same call "
-            "goes on from there.",
+            f"Stopped after {len(of_layer)} of {counted(len(kept), 'step')}; what was found is "
+            "drawn. The same call goes on from there.",
             err=True,
         )
         raise SystemExit(130)

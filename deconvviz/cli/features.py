@@ -16,7 +16,8 @@ from deconvviz.cli import options
 from deconvviz.cli.asked import Asked, Opened, ask, folder_words
 from deconvviz.cli.command import command
 from deconvviz.cli.progress import kept_when_stopped
-from deconvviz.errors import DataError, DeconvvizError, UnsupportedLayerError
+from deconvviz.errors import DeconvvizError, UnsupportedLayerError
+from deconvviz.listing import counted, listed
 
 if TYPE_CHECKING:
     from deconvviz.deconv.deconvnet import Deconvnet
@@ -100,12 +101,7 @@ def features(
     for layer in layers:
         _require_features(opened.net, layer, chosen)
     pictured = opened.pictured(opened.dataset(), limit)
-    if k > len(pictured.images):
-        raise DataError(
-            f"{k} units of each feature map are to be shown (-k), each from another image, and "
-            f"there are {len(pictured.images)} images. Give -k {len(pictured.images)} or less, or "
-            "more images."
-        )
+    k = _as_many_as(len(pictured.images), k)
     search = _Search(layers, chosen, k, limit, rules)
     record = {**opened.record(), "limit": limit}
     for layer, top in _strongest(opened, pictured, search).items():
@@ -113,6 +109,17 @@ def features(
         folder = opened.folder("features", *search.folder_words(pictured, layer))
         _draw(of, folder, chosen, opened.checkpoint.step, record)
     opened.say_where()
+
+
+def _as_many_as(images: int, k: int) -> int:
+    """Take no more units of a feature map than there are images, and say so."""
+    if images < k:
+        click.echo(
+            f"There {'is' if images == 1 else 'are'} {counted(images, 'image')}, so {images} in "
+            f"place of {k} (-k) of each feature map are shown, each from another image.",
+            err=True,
+        )
+    return min(images, k)
 
 
 @dataclass(frozen=True)
@@ -160,8 +167,6 @@ def _chosen_words(features: tuple[int, ...] | None) -> str:
 
 def _all_layers(net: "Deconvnet") -> tuple[str, ...]:
     """Name every convolution and max pool that can be reconstructed from."""
-    from deconvviz.deconv.arguments import some_of
-
     layers = tuple(
         layer.path
         for layer in net.layers
@@ -172,7 +177,7 @@ def _all_layers(net: "Deconvnet") -> tuple[str, ...]:
     if not layers:
         raise DeconvvizError(
             "The network has no convolution and no max pool that the rules can reverse. Choose a "
-            f"layer with --layer, one of {some_of([layer.path for layer in net.layers])}."
+            f"layer with --layer, one of {listed([layer.path for layer in net.layers])}."
         )
     return layers
 
@@ -217,7 +222,7 @@ def _progress(count: int) -> Iterator[Any]:
     screen = Console(stderr=True)
     live = Progress(console=screen, transient=True, disable=not screen.is_terminal)
     with kept_when_stopped(), live:
-        task = live.add_task(f"looking through {count} images", total=count)
+        task = live.add_task(f"looking through {counted(count, 'image')}", total=count)
         yield lambda done: live.update(task, completed=done)
 
 
@@ -228,16 +233,16 @@ def _draw(
     step: int | None,
     record: dict[str, Any],
 ) -> None:
-    from deconvviz.drawings.features import listed, write_features
+    from deconvviz.drawings.features import listed as first_of
+    from deconvviz.drawings.features import write_features
 
     layer, alive = of.top.layer, of.alive(chosen)
     dead = sum(of.top.dead)
     words = f"{layer}: {dead} of {len(of.top.dead)} feature maps dead"
     if of.alike:
-        words += f", near-duplicates {listed([f'{a}={b}' for a, b, _ in of.alike])}"
+        words += f", near-duplicates {first_of([f'{a}={b}' for a, b, _ in of.alike])}"
     if not alive:
         click.echo(f"{words}; nothing to draw.")
         return
     pages = write_features(folder, of, chosen, step, record)
-    count = "1 page" if len(pages) == 1 else f"{len(pages)} pages"
-    click.echo(f"{words}. {len(alive)} drawn on {count}: {folder}")
+    click.echo(f"{words}. {len(alive)} drawn on {counted(len(pages), 'page')}: {folder}")

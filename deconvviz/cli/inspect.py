@@ -22,6 +22,7 @@ from deconvviz.cli.layer_table import print_layers
 from deconvviz.cli.pictures import load
 from deconvviz.cli.quiet import import_tensorflow
 from deconvviz.config import DataConfig
+from deconvviz.listing import counted
 
 if TYPE_CHECKING:
     from deconvviz.data import Dataset, Split
@@ -193,7 +194,7 @@ def _print_accuracy(measured: dict[str, Any]) -> None:
 
 
 def _images(measured: dict[str, Any]) -> str:
-    return f"{measured['images']:,} {measured['split']} images of {measured['dataset']}"
+    return f"{counted(measured['images'], measured['split'] + ' image')} of {measured['dataset']}"
 
 
 def _console() -> Console:

@@ -7,6 +7,7 @@ from deconvviz.cli import options
 from deconvviz.cli.asked import Asked, ask, folder_words
 from deconvviz.cli.command import command
 from deconvviz.cli.pictures import mean_colour
+from deconvviz.listing import counted
 
 _COLOURS = 6  # of the curves, told apart by everybody
 
@@ -50,10 +51,10 @@ def invariance(asked: Asked, limit: int, layers: tuple[str, ...]) -> None:
     labels = dataset.split(asked.split).labels[:limit] if dataset else None
     inputs = scaling(pictured.images)
     fill = mean_colour(inputs, scaling)
-    with Console(stderr=True).status(f"transforming {len(inputs)} images"):
+    with Console(stderr=True).status(f"transforming {counted(len(inputs), 'image')}"):
         record = measure_invariance(opened.net, inputs, labels, layers, fill=fill)
     folder = opened.folder("invariance", pictured.source, pictured.split, folder_words(layers))
     step, about = opened.checkpoint.step, opened.record()
     path = write_invariance(folder, record, pictured, scaling, step, about)
-    click.echo(f"{len(inputs)} images, {' and '.join(layers)}: {path}")
+    click.echo(f"{counted(len(inputs), 'image')}, {' and '.join(layers)}: {path}")
     opened.say_where()

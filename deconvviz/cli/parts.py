@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from deconvviz.errors import ConfigError, DataError
+from deconvviz.listing import counted, listed
 
 if TYPE_CHECKING:
     from deconvviz.cli.pictures import Fit, Shape
@@ -68,7 +69,8 @@ def read_parts(path: Path) -> tuple[MarkedImage, ...]:
     images = _read(path).image
     if len(images) < 2:
         raise ConfigError(
-            f"{path} marks parts in {len(images)} image; correspondence compares at least 2. Add "
+            f"{path} marks parts in {counted(len(images), 'image')}; correspondence compares at "
+            "least 2. Add "
             f"another {_FORM}."
         )
     names = list(images[0].parts)
@@ -79,8 +81,8 @@ def read_parts(path: Path) -> tuple[MarkedImage, ...]:
         if set(one.parts) != set(names):
             odd = sorted(set(one.parts) ^ set(names))
             raise ConfigError(
-                f"Image {number} of {path} has the parts {', '.join(one.parts)}, and image 0 has "
-                f"{', '.join(names)}. Mark {', '.join(odd)} in every image or in none."
+                f"Image {number} of {path} has the parts {listed(list(one.parts))}, and image 0 "
+                f"has {listed(names)}. Mark {listed(odd)} in every image or in none."
             )
         file = None if one.file is None else path.parent / one.file
         marked.append(MarkedImage(file, one.index, {name: one.parts[name] for name in names}))

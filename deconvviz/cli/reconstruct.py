@@ -10,6 +10,7 @@ from rich.console import Console
 from deconvviz.cli import options
 from deconvviz.cli.asked import Asked, Opened, ask, folder_words
 from deconvviz.cli.command import command
+from deconvviz.listing import counted
 
 if TYPE_CHECKING:
     from deconvviz.drawings.rows import Pictured
@@ -68,7 +69,7 @@ def reconstruct(
     record = {**opened.record(), **of.record(opened)}
     if at:
         _note_sameness(opened, layers)
-    with Console(stderr=True).status(f"reconstructing {len(pictured.images)} images"):
+    with Console(stderr=True).status(f"reconstructing {counted(len(pictured.images), 'image')}"):
         drawings = list(_drawings(opened, pictured, of))
     for drawing in drawings:
         folder = opened.folder("reconstructions", *of.folder_words(pictured, drawing.layers))
@@ -76,8 +77,8 @@ def reconstruct(
             folder, drawing.rows, drawing.pictured, opened.checkpoint.step, record, drawing.details
         )
         click.echo(
-            f"{len(drawing.pictured.labels)} rows, {' | '.join(drawing.rows.names)}: {folder}\n"
-            f"On one page, the first {ON_THE_PAGE} at most: {page}"
+            f"{counted(len(drawing.pictured.labels), 'row')}, {' | '.join(drawing.rows.names)}: "
+            f"{folder}\nOn one page, the first {ON_THE_PAGE} at most: {page}"
         )
     opened.say_where()
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 from deconvviz.data.dataset import Split
 from deconvviz.data.preprocess import Preprocess
 from deconvviz.errors import DataError
+from deconvviz.listing import counted
 
 # One independent random stream for each kind of choice.
 _ORDER, _CROP, _FLIP = 0, 1, 2
@@ -49,7 +50,8 @@ def training_batches(
     steps = count // batch_size  # an epoch
     if steps == 0:
         raise DataError(
-            f"The batch size is {batch_size} but there are only {count} training images; choose a "
+            f"The batch size is {batch_size} but there are only "
+            f"{counted(count, 'training image')}; choose a "
             f"batch size of at most {count}: --set train.batch_size={count}."
         )
     images, labels = _in_memory(split, preprocess)

@@ -115,8 +115,9 @@ def _verify(archive: Path, called: str) -> None:
     if digest != known.checksum:
         raise DataError(
             f"{called} is not CIFAR-10's archive {known.filename}, or is damaged: it has "
-            f"{archive.stat().st_size} bytes and sha256 {digest}, expected {int(known.size)} bytes "
-            f"and {known.checksum}. Fetch it again; the archives for Python and Matlab will not do."
+            f"{archive.stat().st_size} bytes and sha256 {digest[:12]}…, expected {int(known.size)} "
+            f"bytes and {known.checksum[:12]}…. Fetch it again; the archives for Python and Matlab "
+            "will not do."
         )
 
 

@@ -77,7 +77,8 @@ class Target:
         if picture.width < width or picture.height < height:
             raise DataError(
                 f"{subject} {picture.width} pixels wide and {picture.height} high, too small to "
-                f"cut {width} x {height} out of it; choose the fit resize, which enlarges."
+                f"cut {width} x {height} out of it; choose the fit resize (--fit resize), which "
+                "enlarges."
             )
         left, top = (picture.width - width) // 2, (picture.height - height) // 2
         return picture.crop((left, top, left + width, top + height))

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from deconvviz.errors import DataError
+from deconvviz.listing import counted
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def parse_scaling(text: str) -> Scaling | None:
     }
     mean, std = values["mean"], values["std"]
     if len(mean) != len(std) and 1 not in (len(mean), len(std)):
-        raise _unusable(text, f"it has {len(mean)} values of mean and {len(std)} of std")
+        raise _unusable(text, f"it has {counted(len(mean), 'value')} of mean and {len(std)} of std")
     return Scaling(mean, std)
 
 

@@ -3,7 +3,6 @@
 Every refusal says what was received, and what the model at hand allows.
 """
 
-import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,24 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 from deconvviz.errors import DataError, DeconvvizError
-
-_LISTED = 12
+from deconvviz.listing import listed, nearest
 
 
 def no_such_layer(layer: str, paths: Sequence[str]) -> DeconvvizError:
-    """Say that a model lacks a layer, and which ones it has: those that sound alike, or some."""
-    alike = [path for path in paths if path.split("/")[-1] == layer.split("/")[-1]]
-    alike += difflib.get_close_matches(layer, paths, n=3)
-    meant = f"Did you mean {' or '.join(dict.fromkeys(alike))}? " if alike else ""
-    return DeconvvizError(f"The model has no layer {layer!r}. {meant}It has {some_of(paths)}.")
-
-
-def some_of(paths: Sequence[str]) -> str:
-    """List layers; of many the first and the last, and how to see them all."""
-    if len(paths) <= _LISTED:
-        return ", ".join(paths)
-    first, last = ", ".join(paths[: _LISTED - 3]), ", ".join(paths[-3:])
-    return f"{first} … {last}, {len(paths)} in all (deconvviz inspect lists them)"
+    """Say that a model lacks a layer, and which ones it has, or of many the nearest."""
+    first, *others = nearest(layer, paths)
+    has = listed(paths)
+    if has != ", ".join(paths):
+        first = ", ".join([first, *others[:-1]]) + f" or {others[-1]}"
+        has = f"{len(paths)} layers, which net.layers and deconvviz inspect list"
+    return DeconvvizError(
+        f"The model has no layer {layer[:60]!r}. Did you mean {first}? It has {has}."
+    )
 
 
 def require_numbers(images: Sequence[Any]) -> None:
@@ -117,7 +111,7 @@ def checked_start(start: str) -> None:
 
 
 def _one_line(received: Any) -> str:
-    return repr(received.tolist() if isinstance(received, np.ndarray) else received)
+    return repr(received.tolist() if isinstance(received, np.ndarray) else received)[:60]
 
 
 def checked_places(

@@ -239,19 +239,14 @@ def rule_for(step: Step, rules: Rules) -> Rule:
     """
     rule = look_up(step, rules)
     if rule is None:
-        raise UnsupportedLayerError(_no_rule(step, rules))
+        raise UnsupportedLayerError(_no_rule(step))
     return rule
 
 
-def _no_rule(step: Step, rules: Rules) -> str:
-    names = {key.__name__ for key in rules if isinstance(key, type)}
-    known = sorted(name for name in names if not name.startswith("Random"))
+def _no_rule(step: Step) -> str:
     return (
-        f"These rules do not say how to reverse layer {step.path!r}, {describe(step)}. Reconstruct "
-        "a layer below it, take the gradient for such layers alone "
-        '(nonlinear="gradient", --nonlinear gradient) or for all (rules="gradient", --rules '
-        "gradient), or in Python give it a rule of your own, such as "
-        "{**DECONVNET, TheLayer: adjoint}. The rules know "
-        f"{', '.join(known)}, the Random layers, relu, relu6, and what arithmetic and reshaping "
-        "leave in a graph."
+        f"These rules do not reverse layer {step.path!r}, {describe(step)}. Reconstruct a layer "
+        'below it, or take the gradient for such layers (--nonlinear gradient, nonlinear="gradient"'
+        ') or for all (--rules gradient, rules="gradient"). In Python, rules={**DECONVNET, '
+        "TheLayer: adjoint} gives it a rule."
     )

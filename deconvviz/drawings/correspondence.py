@@ -15,6 +15,7 @@ from matplotlib.patches import Rectangle
 
 from deconvviz.drawings.anew import drawn_anew
 from deconvviz.experiments.correspondence import Correspondence
+from deconvviz.listing import counted
 from deconvviz.render.figures import INK, PALETTE, QUIET, figure_pixels, new_figure, quiet_axes
 from deconvviz.render.png import write_picture
 from deconvviz.render.scaling import Pixels, three_channels
@@ -102,7 +103,8 @@ def describe(shown: ComparedImages) -> str:
         "share of a layer's entries whose change has another sign (-1, 0 or 1) in one image than "
         "in another, averaged over all pairs of images; bars: the standard deviation over pairs. "
         "Lower is more alike. Grey: boxes of the same sizes at random, another place in every "
-        f"image, one dot for each of {repetitions} repetitions (seed {record.seed}), a tick at "
+        f"image, one dot for each of {counted(repetitions, 'repetition')} (seed {record.seed}), a "
+        "tick at "
         "their mean. Two things make a "
         "part's delta smaller than theirs and say nothing of what the network knows: that a part "
         "of well-aligned images lies at about the same place in each, and that hiding it changes "

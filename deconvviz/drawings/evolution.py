@@ -16,6 +16,7 @@ from deconvviz.data import Preprocess
 from deconvviz.drawings.anew import drawn_anew
 from deconvviz.drawings.cuts import GREY, common_size, cut_to, cut_words
 from deconvviz.experiments.evolution import Moment, jumps
+from deconvviz.listing import counted
 from deconvviz.render.compose import CAVEAT
 from deconvviz.render.png import write_sheet
 from deconvviz.render.scaling import Pixels, symmetric, three_channels
@@ -134,7 +135,8 @@ def describe(moment: Moment, source: str, rules: str) -> str:
     maps = ", ".join(map(str, moment.features))
     return (
         f"Image patch | reconstruction of the strongest unit (k = 1) of {moment.layer}'s feature "
-        f"maps {maps}, top to bottom, among {moment.searched:,} training images of {source}, with "
+        f"maps {maps}, top to bottom, among {counted(moment.searched, 'training image')} of "
+        f"{source}, with "
         f"each step's own weights and switches. "
         f"{cut_words(size, rules, moment.depends_on_image)} Rules: {rules}. "
         "Start signal: that unit's activation, all others 0. Each reconstruction is scaled by its "

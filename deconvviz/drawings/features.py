@@ -34,6 +34,7 @@ from deconvviz.experiments.top import (
     near_duplicates,
     selectivity,
 )
+from deconvviz.listing import counted
 from deconvviz.render.compose import classic_rows, deconvnet_rows
 from deconvviz.render.png import write_picture
 from deconvviz.render.scaling import Pixels
@@ -171,7 +172,8 @@ def write_features(
     if not alive:
         raise DeconvvizError(
             f"None of the feature maps of {of.top.layer!r} that were asked for rose above 0 in "
-            f"any of {of.top.images} images, so there is nothing to draw. Ask for others, or look "
+            f"any of {counted(of.top.images, 'image')}, so there is nothing to draw. Ask for "
+            "others, or look "
             "at more images."
         )
     summary = {**record, "step": step, **summary_of(of)}
@@ -302,11 +304,12 @@ def _record(of: Features, grids: Grids, row: int) -> dict[str, Any]:
 
 def _caption(of: Features, description: str) -> str:
     k, top = of.top.value.shape[1], of.top
-    over = f"{top.images:,} images of {of.pictured.origin}"
+    over = f"{counted(top.images, 'image')} of {of.pictured.origin}"
     above = "Above its grids: the map's number, its strongest activation"
     above += ", and how many of its winners are of their commonest class." if of.classes else "."
     return (
-        f"{top.layer}: the {k} strongest units of each feature map over {over}, one unit an image, "
+        f"{top.layer}: the {counted(k, 'strongest unit')} of each feature map over {over}, one "
+        "unit an image, "
         f"the strongest first in reading order. {above} {_dead_words(top)} {_alike_words(of)} "
         f"{description}"
     )

@@ -21,6 +21,7 @@ from deconvviz.drawings.anew import drawn_anew
 from deconvviz.drawings.rows import Pictured
 from deconvviz.experiments.invariance import Curves, Invariance
 from deconvviz.experiments.transforming import transformed
+from deconvviz.listing import counted
 from deconvviz.render.compose import enlarge
 from deconvviz.render.figures import INK, PALETTE, QUIET, figure_pixels, new_figure, quiet_axes
 from deconvviz.render.png import write_picture
@@ -92,8 +93,9 @@ def describe(record: Invariance, pictured: Pictured, preprocess: Preprocess) -> 
     applied = ", by a softmax of the network's scores" if record.softmax else ""
     data = pictured.origin
     return (
-        f"Feature invariance: {len(pictured.images)} images of {data} are moved, enlarged and "
-        f"turned. Left, some of the variants. Then, for {', '.join(record.layers)}: the Euclidean "
+        f"Feature invariance: {counted(len(pictured.images), 'image')} of {data}, moved, enlarged "
+        f"and turned. Left, some of the variants. Then, for {', '.join(record.layers)}: the "
+        "Euclidean "
         "distance of a variant's features from "
         "those of the image as it is, in norms of the latter; the image as it is has exactly 0. "
         f"Right, the probability of the image's {which}{applied}. A frame has the colour of its "

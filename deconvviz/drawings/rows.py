@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.progress import track
 
 from deconvviz.data import Preprocess
-from deconvviz.deconv.arguments import some_of
 from deconvviz.deconv.deconvnet import Deconvnet
 from deconvviz.drawings.anew import drawn_anew
 from deconvviz.errors import DeconvvizError
+from deconvviz.listing import listed
 from deconvviz.render.compose import WHOLE_LAYER, Rows, classic_rows, deconvnet_rows
 from deconvviz.render.png import write_picture, write_sheet
 from deconvviz.render.tensorboard import EventLog
@@ -98,7 +98,7 @@ def max_pools(net: Deconvnet) -> tuple[str, ...]:
     if not pools:
         raise DeconvvizError(
             "The network has no max pool to start from by itself. Choose a layer, one of "
-            f"{some_of([layer.path for layer in net.layers])}."
+            f"{listed([layer.path for layer in net.layers])}."
         )
     return pools
 

@@ -20,6 +20,7 @@ from deconvviz.drawings.sanity_figure import TITLES, draw, in_order
 from deconvviz.experiments.findings import Row, Sanity, mean
 from deconvviz.experiments.similarity import HOG_CELL, METRICS, SSIM_WINDOW
 from deconvviz.experiments.verdict import Thresholds, verdict
+from deconvviz.listing import counted
 from deconvviz.render.compose import cut
 from deconvviz.render.png import write_picture, write_sheet
 from deconvviz.render.scaling import Pixels, symmetric, three_channels
@@ -66,7 +67,7 @@ def write_sanity(
     with drawn_anew(folder), EventLog(folder) as log:
         log.images(tag, page[None], step or 0, caption)
         log.images(f"{tag} pictures", sheet, step or 0, words)
-        log.text(tag, f"{text}\n\n{table}", step or 0)
+        log.text(f"{tag} summary", f"{text}\n\n{table}", step or 0)
     return figure
 
 
@@ -87,7 +88,7 @@ def describe(sanity: Sanity, pictured: Pictured, preprocess: Preprocess) -> str:
     """Say what the numbers were made from, and the choices that the papers leave open."""
     sizes = sanity.settings.sizes
     return (
-        f"Made from {len(sanity.watched.images)} of {len(pictured.images)} images of "
+        f"Made from {len(sanity.watched.images)} of {counted(len(pictured.images), 'image')} of "
         f"{pictured.origin}, preprocessing {preprocess.name}; in each, one unit of {sanity.layer} "
         f"at its activation, compared within what it sees. {_gradients(sanity)}New weights: "
         "kernels from a normal distribution of the learnt ones' root mean square, cut off at two "

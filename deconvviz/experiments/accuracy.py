@@ -15,6 +15,7 @@ import tensorflow as tf
 from deconvviz.data import Preprocess, Split
 from deconvviz.data.scalings import KINDS, parse_scaling
 from deconvviz.errors import DataError
+from deconvviz.listing import counted
 
 _BATCH = 250
 
@@ -45,7 +46,7 @@ def accuracies(
     shapes = [tuple(tensor.shape[1:]) for tensor in model.outputs]
     if shapes != [(classes,)]:
         raise DataError(
-            f"The data set has {classes} classes, and the network gives "
+            f"The data set has {counted(classes, 'class', 'classes')}, and the network gives "
             f"{' and '.join(map(str, shapes))}; accuracy takes a network that gives one number for "
             "each class. Leave --dataset out to see the layers alone."
         )

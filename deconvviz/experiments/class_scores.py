@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from deconvviz.deconv.deconvnet import Deconvnet
 from deconvviz.errors import DataError
+from deconvviz.listing import counted
 
 Floats = npt.NDArray[np.float32]
 
@@ -29,7 +30,8 @@ def require_classifier(net: Deconvnet, labels: Iterable[int] = ()) -> str:
     inputs = len(net.model.inputs)
     if inputs != 1 or len(shapes) != 1 or len(shapes[0]) != 1 or (shapes[0][0] or 0) < 2:
         raise DataError(
-            f"The network takes {inputs} inputs and gives {' and '.join(map(str, shapes))}; this "
+            f"The network takes {counted(inputs, 'input')} and gives "
+            f"{' and '.join(map(str, shapes))}; this "
             "takes a network of one image that gives one number for each of at least two classes."
         )
     strange = [label for label in labels if not 0 <= label < shapes[0][0]]

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from deconvviz.experiments.ailments import DOMINATES, Diagnosis, Filters, FirstLayer, Lattice
 from deconvviz.experiments.filters import BANDS
+from deconvviz.listing import counted
 
 ALIASED = 0.25
 """A stride is called too large for filters that hold more of their power than this beyond it."""
@@ -34,7 +35,8 @@ def _of_dead_maps(diagnosis: Diagnosis) -> Iterator[str]:
         if maps.dead:
             yield (
                 f"{maps.layer}: {len(maps.dead)} of {len(maps.largest)} feature maps are dead, "
-                f"they never rise above 0 on {diagnosis.images:,} images: {_listed(maps.dead)}."
+                f"they never rise above 0 on {counted(diagnosis.images, 'image')}: "
+                f"{_listed(maps.dead)}."
             )
 
 

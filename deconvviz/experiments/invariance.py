@@ -14,6 +14,7 @@ from deconvviz.deconv.deconvnet import Deconvnet
 from deconvviz.errors import DeconvvizError
 from deconvviz.experiments.class_scores import are_probabilities, require_classifier, softmax
 from deconvviz.experiments.transforming import Transformation, papers_transformations, transformed
+from deconvviz.listing import listed
 
 Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.float64]
@@ -82,7 +83,7 @@ def low_and_high(net: Deconvnet) -> tuple[str, str]:
     if len(found) < 2:
         raise DeconvvizError(
             "The network has no two layers of features below its class scores to compare. Name "
-            f"some of its layers: {', '.join(layer.path for layer in net.layers)}."
+            f"some of its layers: {listed([layer.path for layer in net.layers])}."
         )
     return found[0], found[-1]
 

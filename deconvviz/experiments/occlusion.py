@@ -18,6 +18,7 @@ import numpy.typing as npt
 from deconvviz.deconv.deconvnet import Deconvnet
 from deconvviz.errors import DeconvvizError
 from deconvviz.experiments.class_scores import are_probabilities, require_classifier, softmax
+from deconvviz.listing import counted
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
@@ -110,15 +111,17 @@ def square_for(
     size = max(1, min(round(shorter / 4), _LARGEST)) if size is None else size
     if not 1 <= size <= shorter:
         raise DeconvvizError(
-            f"The square is {size} pixels wide, and the network sees {height}x{width} pixels. "
+            f"The square is {counted(size, 'pixel')} wide, and the network sees {height}x{width} "
+            "pixels. "
             f"Choose 1 to {shorter}."
         )
     most = max(1, shorter - size)
     stride = min(max(1, size // 4), most) if stride is None else stride
     if not 1 <= stride <= most:
         raise DeconvvizError(
-            f"The square's stride is {stride} pixels. Choose 1 to {most}, so that a square of "
-            f"{size} pixels has more than one place in {height}x{width}."
+            f"The square's stride is {counted(stride, 'pixel')}. Choose 1 to {most}, so that a "
+            "square of "
+            f"{counted(size, 'pixel')} has more than one place in {height}x{width}."
         )
     try:
         filling = np.broadcast_to(np.asarray(value, np.float32), (channels,))

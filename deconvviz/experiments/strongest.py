@@ -27,6 +27,7 @@ from deconvviz.experiments.mining_state import (
     save_state,
 )
 from deconvviz.experiments.top import TopActivations, nothing_yet
+from deconvviz.listing import counted
 
 _CHUNK = 128  # images that are taken from an array at once; the engine may want fewer
 _SAVE_EVERY = 10.0  # seconds
@@ -109,7 +110,7 @@ def strongest_activations(
     if k < 1 or not layers:
         raise DeconvvizError(
             f"The strongest units are sought of one layer or more and with k from 1 up; received "
-            f"{len(layers)} layers and k = {k}."
+            f"{counted(len(layers), 'layer')} and k = {k}."
         )
     asked = Asked(layers, k, first)
     path = None if keep is None else Path(keep)

@@ -17,6 +17,7 @@ from deconvviz.experiments.findings import (
     Sanity,
     mean,
 )
+from deconvviz.listing import counted
 
 _RANKS = ("spearman_abs", "spearman")
 
@@ -115,8 +116,10 @@ def _sentences(sanity: Sanity, limits: Thresholds) -> Iterator[str]:
     beside = f", {sanity.rules[-1]} in brackets" if len(sanity.rules) > 1 else ""
     count = len(sanity.watched.images)
     yield (
-        f"The {sanity.rules[0]} pictures of {sanity.layer}, judged on {count} images (0% is the "
-        "likeness of unrelated pictures, 100% the same picture, by the ranks of |map| or of the "
+        f"The {sanity.rules[0]} pictures of {sanity.layer}, judged on {counted(count, 'image')} "
+        "(0% "
+        "is the likeness of unrelated pictures, 100% the same picture, by the ranks of |map| or "
+        "of the "
         f"signed map, whichever stays more{beside})."
     )
     if count < limits.steady:

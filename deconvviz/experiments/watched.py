@@ -19,6 +19,7 @@ from deconvviz.deconv.receptive_field import Box
 from deconvviz.deconv.start import start_signal
 from deconvviz.deconv.trace import Trace
 from deconvviz.errors import DataError, DeconvvizError
+from deconvviz.listing import counted
 
 Images = npt.NDArray[np.float32]
 Switches = dict[str, tf.Tensor]
@@ -103,7 +104,8 @@ def watch(net: Deconvnet, images: Images, layer: str, feature: int | None = None
     if fires.sum() < 2:
         raise DataError(
             f"{'The strongest unit' if feature is None else f'Feature map {feature}'} of layer "
-            f"{layer!r} fires in {int(fires.sum())} of {len(images)} images, and pictures are "
+            f"{layer!r} fires in {int(fires.sum())} of {counted(len(images), 'image')}, and "
+            "pictures are "
             "compared across two at least. Give more images, or choose another feature or layer."
         )
     others = maps[each, places].astype(np.float64)

@@ -60,6 +60,7 @@ class EventLog:
             directory.mkdir(parents=True, exist_ok=True)
             self._file = self._path.open("xb")
         self._records = RecordWriter(self._file)
+        self._kinds: dict[str, str] = {}  # TensorBoard shows nothing of a tag that has two
         source = SourceMetadata(writer="deconvviz.render.tensorboard")
         self._write(0, file_version="brain.Event:2", source_metadata=source)
         self._write(first_step, session_log=SessionLog(status=SessionLog.START))
@@ -77,6 +78,7 @@ class EventLog:
 
     def scalar(self, tag: str, value: float, step: int) -> None:
         """Write one point of a curve."""
+        self._require_kind(tag, "scalar")
         self._write(step, summary=scalar_pb(tag, np.float32(value)))
 
     def images(self, tag: str, pixels: Pixels, step: int, description: str) -> None:
@@ -96,6 +98,7 @@ class EventLog:
             raise TypeError(
                 f"{tag}: pixels must be uint8 [n, h, w, 3], not {pixels.dtype} {pixels.shape}"
             )
+        self._require_kind(tag, "images")
         _, height, width, _ = pixels.shape
         parts = [str(width).encode(), str(height).encode(), *(_png(one) for one in pixels)]
         value = Summary.Value(
@@ -107,6 +110,7 @@ class EventLog:
 
     def text(self, tag: str, markdown: str, step: int) -> None:
         """Write a text, shown as Markdown."""
+        self._require_kind(tag, "text")
         self._write(step, summary=text_pb(tag, markdown))
 
     def graph(self, graph: Any) -> None:
@@ -122,6 +126,10 @@ class EventLog:
         """Close the file; nothing can be written after that."""
         with self._explained():
             self._file.close()
+
+    def _require_kind(self, tag: str, kind: str) -> None:
+        if self._kinds.setdefault(tag, kind) != kind:
+            raise ValueError(f"{tag} holds {self._kinds[tag]}; give the {kind} a tag of its own")
 
     def _write(self, step: int, **what: Any) -> None:
         event = Event(wall_time=time.time(), step=step, **what)

@@ -95,11 +95,21 @@ def test_what_was_found_is_not_sought_again(
         ask(*asked[:-1], 11)
 
 
+def test_of_fewer_images_than_units_as_many_are_shown_and_it_is_said(
+    ask: Ask, trained: Path, pictures: Path
+) -> None:
+    files = sorted(pictures.rglob("*.png"))[:3]
+    code, out = ask("--ckpt", trained, "--layer", "conv1", "--images", *files)
+    assert code == 0, out
+    assert "There are 3 images, so 3 in place of 9 (-k)" in out
+    (page, *_) = (trained / "features" / "images-deconvnet-conv1-k3").glob("*.json")
+    assert all(len(one["winners"]) <= 3 for one in json.loads(page.read_text())["maps"])
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         (("--features", "60-70"), ("70", "0 to 63", "conv1")),
-        (("-k", 41, "--limit", 5), ("41", "are 5", "-k 5 or less")),
         (("--layer", "nowhere"), ("nowhere", "conv1")),
         (("--layer", "softmax"), ("softmax",)),
         (("--preprocess", "wild"), ("wild", "standardize")),

@@ -129,3 +129,16 @@ def test_writing_again_leaves_one_event_file(sanity: Sanity, tmp_path: Path) -> 
     names = {one.name for one in tmp_path.iterdir() if "tfevents" not in one.name}
     assert names == {"sanity.png", "sanity.json", "sanity.md", "pictures.png", "pictures.json"}
     assert len(list(tmp_path.glob("events.out.tfevents.*"))) == 1
+
+
+def test_tensorboard_has_pictures_and_words_under_tags_of_their_own(
+    sanity: Sanity, tmp_path: Path
+) -> None:
+    from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
+
+    write_sanity(tmp_path, sanity, PICTURED, RAW, None, {})
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    tags = {name: set(events.PluginTagToContent(name)) for name in ("images", "text")}
+    layer = f"sanity/{sanity.layer}"
+    assert tags == {"images": {layer, f"{layer} pictures"}, "text": {f"{layer} summary"}}

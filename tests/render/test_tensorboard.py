@@ -105,6 +105,13 @@ def test_only_uint8_colour_batches_are_written(tmp_path: Path, pixels: Any) -> N
     assert _read(tmp_path).Tags()["tensors"] == []
 
 
+def test_a_tag_holds_one_kind_of_data(tmp_path: Path) -> None:
+    with EventLog(tmp_path) as log:
+        log.images("sanity/x", np.zeros((1, 2, 2, 3), np.uint8), 0, "")
+        with pytest.raises(ValueError, match="a tag of its own"):
+            log.text("sanity/x", "words", 0)
+
+
 def test_a_directory_that_cannot_be_made_is_told_in_plain_words(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DeconvvizError, match=r"event file .* could not be written"):
