@@ -8,7 +8,7 @@ TensorFlow has registered for the ops in which the rules differ; it knows nothin
 """
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -433,7 +433,10 @@ def answers(model: keras.Model, images: Any, targets: Sequence[str]) -> dict[str
 
 
 def back_through(
-    model: keras.Model, images: Any, signals: dict[str, Array], rules: Sequence[str] = WAYS
+    model: keras.Model,
+    images: Any,
+    signals: dict[str, Array],
+    rules: Sequence[str] | Mapping[str, Sequence[str]] = WAYS,
 ) -> dict[tuple[str, str], Any]:
     """Bring a start signal back from each target of any Keras model, by each rule.
 
@@ -443,7 +446,7 @@ def back_through(
         model: Any Sequential or Functional model.
         images: An array, or a tuple of arrays for a model of several inputs.
         signals: Each target's start signal, by its path; "conv#2" is the second call of "conv".
-        rules: The rules to go back by.
+        rules: The rules to go back by, for all targets or for each.
 
     Returns:
         Maps in the images' shape, by target and rule; a tuple of them for several inputs.
@@ -454,24 +457,25 @@ def back_through(
         with overridden, _recorded(model, list(signals), rules=True) as found:
             model(pixels, training=False)
         maps = {}
-        for rule in rules:
+        for target, rule in wanted:
             _ways["rule"] = rule
-            for target, start in starts.items():
-                back = tf.gradients(
-                    found[target],
-                    tf.nest.flatten(pixels),
-                    tf.cast(start, found[target].dtype),
-                    unconnected_gradients="zero",
-                )
-                maps[f"{rule} {target}"] = back if isinstance(pixels, (tuple, dict)) else back[0]
+            back = tf.gradients(
+                found[target],
+                tf.nest.flatten(pixels),
+                tf.cast(starts[target], found[target].dtype),
+                unconnected_gradients="zero",
+            )
+            maps[f"{rule} {target}"] = back if isinstance(pixels, (tuple, dict)) else back[0]
         return maps
+
+    of = rules if isinstance(rules, Mapping) else dict.fromkeys(signals, rules)
+    wanted = [(target, rule) for target in signals for rule in of[target]]
 
     pixels = tf.nest.map_structure(tf.constant, images)
     maps = tf.function(run)(pixels, {t: tf.constant(s) for t, s in signals.items()})
     return {
         (target, rule): tf.nest.map_structure(lambda m: m.numpy(), maps[f"{rule} {target}"])
-        for target in signals
-        for rule in rules
+        for target, rule in wanted
     }
 
 

@@ -1,5 +1,6 @@
 """A check that was stopped goes on, and never with parts of another."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +48,30 @@ def stop_at(wanted: str, begun: list[str]) -> Any:
     return report
 
 
-def test_a_check_that_was_stopped_ends_with_the_numbers_of_one_that_was_not(
-    model: keras.Model, images: Any, tmp_path: Path
-) -> None:
-    net, keep = Deconvnet(model), tmp_path / "unfinished"
-    whole = check(net, images, "conv2", "deconvnet")
+@pytest.fixture(scope="module")
+def net(model: keras.Model) -> Deconvnet:
+    return Deconvnet(model)
+
+
+@pytest.fixture(scope="module")
+def stopped(net: Deconvnet, images: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a check keeps that was stopped when all layers were drawn anew; not to be changed."""
+    kept = tmp_path_factory.mktemp("stopped") / "unfinished"
     with pytest.raises(Stopped):
-        check(net, images, "conv2", "deconvnet", report=stop_at("covering", []), keep=keep)
+        check(net, images, "conv2", "deconvnet", report=stop_at("covering", []), keep=kept)
+    return kept
+
+
+@pytest.fixture
+def keep(stopped: Path, tmp_path: Path) -> Path:
+    """The same, to go on from."""
+    return shutil.copytree(stopped, tmp_path / "unfinished")
+
+
+def test_a_check_that_was_stopped_ends_with_the_numbers_of_one_that_was_not(
+    net: Deconvnet, images: Any, keep: Path
+) -> None:
+    whole = check(net, images, "conv2", "deconvnet")
     assert len(list(keep.iterdir())) == 4  # two layers, down to each and each alone
     resumed = check(net, images, "conv2", "deconvnet", keep=keep)
     for one, other in zip(whole.rows, resumed.rows, strict=True):
@@ -67,7 +85,7 @@ def test_a_check_that_was_stopped_ends_with_the_numbers_of_one_that_was_not(
 
 
 def test_what_was_kept_is_not_made_again(
-    model: keras.Model, images: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    net: Deconvnet, images: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from deconvviz.experiments.redrawing import Redrawn
 
@@ -79,7 +97,7 @@ def test_what_was_kept_is_not_made_again(
         redraw(self, these, generator)
 
     monkeypatch.setattr(Redrawn, "redraw", noted)
-    net, last = Deconvnet(model), "redrawing conv1 alone"
+    last = "redrawing conv1 alone"
     with pytest.raises(Stopped):
         check(net, images, "conv2", "deconvnet", report=stop_at(last, []), keep=tmp_path)
     assert len(drawn) == 2 * 3  # two draws of each part before the last
@@ -90,13 +108,9 @@ def test_what_was_kept_is_not_made_again(
 
 @pytest.mark.parametrize("other", ["images", "weights", "feature", "rules", "dilation"])
 def test_parts_of_another_check_are_left_alone(
-    model: keras.Model, images: Any, tmp_path: Path, other: str
+    model: keras.Model, net: Deconvnet, images: Any, keep: Path, other: str
 ) -> None:
-    stop = stop_at("covering", [])
-    with pytest.raises(Stopped):
-        check(Deconvnet(model), images, "conv2", "deconvnet", report=stop, keep=tmp_path)
-    kept = set(tmp_path.iterdir())
-    net, feature = Deconvnet(model), None
+    kept, feature = set(keep.iterdir()), None
     if other == "images":
         images = images + np.float32(0.1)
     elif other == "feature":
@@ -114,17 +128,21 @@ def test_parts_of_another_check_are_left_alone(
         copy.set_weights([weight * 1.1 for weight in model.get_weights()])
         net = Deconvnet(copy)
     with pytest.raises(Stopped):
-        check(net, images, "conv2", "deconvnet", feature, report=stop, keep=tmp_path)
-    assert len(set(tmp_path.iterdir()) - kept) == 4
-    check(net, images, "conv2", "deconvnet", feature, keep=tmp_path)
-    assert set(tmp_path.iterdir()) == kept
+        check(net, images, "conv2", "deconvnet", feature, report=stop_at("covering", []), keep=keep)
+    assert kept < set(keep.iterdir())
+    assert len(set(keep.iterdir()) - kept) == 4
 
 
-def test_a_file_that_is_no_part_is_named(model: keras.Model, images: Any, tmp_path: Path) -> None:
-    net = Deconvnet(model)
-    with pytest.raises(Stopped):
-        check(net, images, "conv2", "deconvnet", report=stop_at("covering", []), keep=tmp_path)
-    broken = min(tmp_path.iterdir())
+def test_a_check_that_ends_removes_its_own_parts_alone(
+    net: Deconvnet, images: Any, keep: Path
+) -> None:
+    (keep / "another.npz").write_bytes(b"")
+    check(net, images, "conv2", "deconvnet", keep=keep)
+    assert [path.name for path in keep.iterdir()] == ["another.npz"]
+
+
+def test_a_file_that_is_no_part_is_named(net: Deconvnet, images: Any, keep: Path) -> None:
+    broken = min(keep.iterdir())
     broken.write_bytes(b"no part")
     with pytest.raises(DataError, match=f"{broken.name} holds no part of a sanity check"):
-        check(net, images, "conv2", "deconvnet", keep=tmp_path)
+        check(net, images, "conv2", "deconvnet", keep=keep)
