@@ -21,24 +21,28 @@ Rules = Literal["deconvnet", "classic"]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class DataConfig(_Section):
     """Which images, and how they become the network's input."""
 
     name: Literal["cifar10", "photos", "folder"] = "cifar10"
-    dir: Path | None = (
-        None  # cifar10: where TFDS keeps it; folder: the directory of class directories
-    )
-    size: Positive = 32  # photos and folder: every image becomes size x size pixels
-    crop: Annotated[int, Field(ge=0)] = (
-        24  # the network sees the central crop x crop pixels; 0: all
-    )
+    dir: Path | None = None
+    """cifar10: where TFDS keeps it; folder: the directory of class directories"""
+    size: Positive = 32
+    """photos and folder: every image becomes size x size pixels"""
+    crop: Annotated[int, Field(ge=0)] = 24
+    """the network sees the central crop x crop pixels; 0: all"""
     preprocess: Literal["standardize", "signed", "unit", "raw"] = "standardize"
-    random_crop: bool = False  # training crops fall anywhere, not only at the centre
-    flip: bool = False  # training images are mirrored left-right half the time
-    skip_broken: bool = False  # folder: leave out unreadable images, and count them
+    random_crop: bool = False
+    """training crops fall anywhere, not only at the centre"""
+    flip: bool = False
+    """training images are mirrored left-right half the time"""
+    skip_broken: bool = False
+    """folder: leave out unreadable images, and count them"""
 
     @model_validator(mode="after")
     def _fits(self) -> "DataConfig":
@@ -67,12 +71,13 @@ class ModelConfig(_Section):
     """Which network is built, and how its weights begin."""
 
     name: Literal["classic", "deep", "zf"] = "classic"
-    init_std: Annotated[float, Field(gt=0)] = 0.1  # of the truncated normal, every kernel
+    init_std: Annotated[float, Field(gt=0)] = 0.1
+    """of the truncated normal, every kernel"""
     init_bias: float = 0.1
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0  # before the last layer; zf: the last two
-    # Convolution filters of a larger root mean square are scaled back to it after every step;
-    # Zeiler & Fergus take 0.1. None leaves them alone.
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """before the last layer; zf: the last two"""
     filter_rms: Annotated[float, Field(gt=0)] | None = None
+    """filters of a larger root mean square are scaled back to it; Zeiler & Fergus take 0.1"""
 
 
 class TrainConfig(_Section):
@@ -80,15 +85,16 @@ class TrainConfig(_Section):
 
     steps: Positive = 15_000
     batch_size: Positive = 128
-    optimizer: Literal["adam", "momentum"] = "adam"  # momentum: gradient descent with 0.9 of it
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-4  # of a loss that is summed over the batch
-    # one-cycle: from 0 up to learning_rate over the first fifth of the steps, then down to 0 along
-    # a cosine.
+    optimizer: Literal["adam", "momentum"] = "adam"
+    """momentum: gradient descent with 0.9 of it"""
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    """of a loss that is summed over the batch"""
     schedule: Literal["constant", "one-cycle"] = "constant"
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0  # this share goes to all classes
-    l2: Annotated[float, Field(ge=0)] = (
-        1.0  # times the kernels' sum of squares over 2, added to the sum over the batch
-    )
+    """one-cycle: up over the first fifth of the steps, then down to 0 along a cosine"""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """this share goes to all classes"""
+    l2: Annotated[float, Field(ge=0)] = 1.0
+    """times the kernels' sum of squares over 2, added to the sum over the batch"""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     report_every: Positive = 200
     evaluate_every: Positive = 1_000
@@ -102,9 +108,8 @@ class PicturesConfig(_Section):
     images: Annotated[int, Field(ge=1, le=64)] = 8
     layers: tuple[str, ...] = ("pool1", "pool2")
     rules: Rules = "deconvnet"
-    # The value shown as full black or white, one a layer, the same at all steps; None scales each
-    # panel by its own largest value.
     scale: tuple[Annotated[float, Field(gt=0)], ...] | None = None
+    """what is full black or white, one a layer for all steps; else each panel's largest value"""
 
     @model_validator(mode="after")
     def _one_scale_a_layer(self) -> "PicturesConfig":
@@ -123,11 +128,13 @@ class PicturesConfig(_Section):
 class EvolutionConfig(_Section):
     """The networks that a run keeps on its way, and what is drawn of each while it trains."""
 
-    # None: Zeiler & Fergus's epochs 1, 2, 5, 10, 20, 30, 40 and 64, as shares of train.steps.
     steps: tuple[Positive, ...] | None = None
-    layers: tuple[str, ...] = ()  # drawn at each of these steps; none are kept for later only
+    """else Zeiler & Fergus's epochs 1, 2, 5, 10, 20, 30, 40 and 64, as shares of train.steps"""
+    layers: tuple[str, ...] = ()
+    """drawn at each of these steps; without any, the networks are kept for later"""
     features: tuple[Annotated[int, Field(ge=0)], ...] = tuple(range(8))
-    images: Positive = 10_000  # of the training images, spread evenly over them
+    images: Positive = 10_000
+    """of the training images, spread evenly over them"""
 
 
 _PAPERS_EPOCHS = (1, 2, 5, 10, 20, 30, 40, 64)

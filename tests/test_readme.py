@@ -67,6 +67,35 @@ def test_the_readmes_python_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert names["whole"].shape == names["unit"].shape == (1, 24, 24, 3)
 
 
+def test_the_readmes_parts_can_be_read(tmp_path: Path) -> None:
+    from deconvviz.cli.parts import read_parts
+
+    (text,) = blocks("toml")
+    (tmp_path / "faces.toml").write_text(text)
+    marked = read_parts(tmp_path / "faces.toml")
+    assert [one.file for one in marked] == [tmp_path / "a.png", tmp_path / "b.png"]
+
+
+def test_a_file_of_the_readme_is_always_scaled_in_the_same_way() -> None:
+    scaled = [
+        re.findall(r"--preprocess (\S+)", command)
+        for command in COMMANDS
+        if "--ckpt cnn.keras" in command and "inspect" not in command
+    ]
+    assert len(scaled) > 1
+    assert all(one == scaled[0] for one in scaled)
+
+
+def test_the_readmes_first_picture_is_what_the_quickstart_draws() -> None:
+    root = Path(__file__).parents[1]
+    quickstart = (root / "scripts" / "quickstart").read_text()
+    pictures = (root / "scripts" / "readme_pictures").read_text()
+    assert '{astronaut,chelsea,coffee}.png "$photos/rocket.jpg"' in quickstart
+    drawn = "reconstructions/images-deconvnet-pool1+pool2/all.png"
+    assert f'cp "$run/{drawn}" docs/pictures/quickstart.png' in pictures
+    assert README.index("docs/pictures/quickstart.png") < README.index("scripts/quickstart")
+
+
 def test_every_file_that_the_readme_links_to_exists() -> None:
     for target in re.findall(r"(?:\]\(|src=\"|href=\")([^)#:\"]+)", README):
         assert (Path(__file__).parents[1] / target).exists(), target

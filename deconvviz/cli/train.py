@@ -10,6 +10,7 @@ from deconvviz.cli.command import command, refuse
 from deconvviz.cli.data_options import refuse_directory, run_data
 from deconvviz.cli.pictures import say_taken
 from deconvviz.cli.quiet import import_tensorflow
+from deconvviz.cli.settings import Settings
 from deconvviz.cli.tensorboard import EVERY_STEP
 from deconvviz.config import RunConfig, load_config
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from deconvviz.training.train import Outcome, Trainer
 
 
-@command()
+@command(cls=Settings)
 @click.option(
     "--config",
     "config_file",
