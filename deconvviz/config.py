@@ -15,8 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from deconvviz.errors import ConfigError
 from deconvviz.listing import counted, listed
+from deconvviz.toml_text import parse_toml, read_toml
+from deconvviz.wording import one_line, quoted
 
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, lt=2**31)]
 Rules = Literal["deconvnet", "classic"]
 
 
@@ -32,7 +34,7 @@ class DataConfig(_Section):
     name: Literal["cifar10", "photos", "folder"] = "cifar10"
     dir: Path | None = None
     """cifar10: where TFDS keeps it; folder: the directory of class directories"""
-    size: Positive = 32
+    size: Annotated[int, Field(ge=1, le=4096)] = 32
     """photos and folder: every image becomes size x size pixels"""
     crop: Annotated[int, Field(ge=0)] = 24
     """the network sees the central crop x crop pixels; 0: all"""
@@ -46,6 +48,8 @@ class DataConfig(_Section):
 
     @model_validator(mode="after")
     def _fits(self) -> "DataConfig":
+        if "\0" in str(self.dir):
+            raise ValueError("dir has a null byte in it, which no path has")
         size = 32 if self.name == "cifar10" else self.size
         if self.crop > size:
             raise ValueError(f"crop is {self.crop} but the images are only {size} pixels wide")
@@ -132,11 +136,13 @@ class EvolutionConfig(_Section):
     """else Zeiler & Fergus's epochs 1, 2, 5, 10, 20, 30, 40 and 64, as shares of train.steps"""
     layers: tuple[str, ...] = ()
     """drawn at each of these steps; without any, the networks are kept for later"""
-    features: tuple[Annotated[int, Field(ge=0)], ...] = tuple(range(8))
+    features: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = tuple(range(8))
     images: Positive = 10_000
     """of the training images, spread evenly over them"""
 
 
+_EXAMPLE = "Give the path of a TOML file, such as configs/classic.toml."
+_MOST_MISTAKES = 10  # that one message tells
 _PAPERS_EPOCHS = (1, 2, 5, 10, 20, 30, 40, 64)
 
 
@@ -184,8 +190,8 @@ def load_config(path: Path | None = None, overrides: Iterable[str] = ()) -> RunC
         ConfigError: for a file that cannot be read and for every unknown key and impossible value,
             all of them in one message.
     """
-    source = str(path) if path else "the defaults"
-    tree = _read(path) if path else {}
+    source = one_line(str(path), 200) if path else "the defaults"
+    tree = read_toml(path, "configuration file", _EXAMPLE) if path else {}
     for override in overrides:
         _lay(tree, override)
     try:
@@ -199,49 +205,43 @@ def to_toml(config: RunConfig) -> str:
     return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(
-            f"There is no configuration file {path}. "
-            "Give the path of a TOML file, such as configs/classic.toml."
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The configuration file {path} cannot be read: {error}.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"The configuration file {path} is not TOML: {error}.") from None
-
-
 def _lay(tree: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     section, dot, name = key.strip().partition(".")
     if not (equals and dot and section and name):
         raise ConfigError(
-            f"--set got {override!r}; it takes SECTION.KEY=VALUE, such as train.steps=500."
+            f"--set got {quoted(override)}; it takes SECTION.KEY=VALUE, such as train.steps=500."
         )
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
+        value = parse_toml(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()  # a bare word, such as data.name=photos
+    except ValueError as error:
+        raise ConfigError(
+            f"--set got {quoted(override)}: {error}. Give a value such as train.steps=500."
+        ) from None
     if not isinstance(tree.setdefault(section, {}), dict):
-        raise ConfigError(f"--set got {override!r}, but {section} is a value, not a section.")
+        raise ConfigError(
+            f"--set got {quoted(override)}, but {one_line(section, 80)} is a value, not a section."
+        )
     tree[section][name] = value
 
 
 def _explain(error: ValidationError, source: str) -> str:
     lines = []
-    for problem in error.errors():
-        where = ".".join(str(part) for part in problem["loc"])
+    for problem in error.errors()[:_MOST_MISTAKES]:
+        where = one_line(".".join(str(part) for part in problem["loc"]), 80)
         if problem["type"] == "extra_forbidden":
             lines.append(f"  {where}: there is no such key; {_allowed(problem['loc'])}")
         else:
             what = problem["msg"].removeprefix("Value error, ")
             lines.append(
-                f"  {where}: {what}, received {problem['input']!r}"
+                f"  {where}: {what}, received {quoted(problem['input'])}"
                 if problem["type"] != "value_error"
                 else f"  {where + ': ' if where else ''}{what}"
             )
+    if error.error_count() > _MOST_MISTAKES:
+        lines.append(f"  and {error.error_count() - _MOST_MISTAKES} more")
     return f"The configuration ({source}) cannot be used:\n" + "\n".join(lines)
 
 

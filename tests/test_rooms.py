@@ -12,7 +12,8 @@ PACKAGE = Path(__file__).parents[1] / "deconvviz"
 
 # Lowest first. A room imports from the floors below it; those on one floor do not know each other.
 FLOORS = (
-    {"errors", "listing"},
+    {"errors", "listing", "wording"},
+    {"toml_text"},
     {"atomic", "config"},
     {"data", "deconv", "render"},
     {"models"},

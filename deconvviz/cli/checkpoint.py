@@ -4,6 +4,7 @@ A run of ours knows its data and its preprocessing. A stranger's file knows neit
 to say how its images were scaled, unless the network begins by scaling them itself.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,7 +54,7 @@ def run_of(ckpt: Path) -> Path | None:
     # "last.keras" and "../best.keras" do not spell their folders out, and a link has others.
     spelt = len(ckpt.parts) > 2 and ".." not in ckpt.parts
     folders = (ckpt, *((ckpt.parent.parent,) if spelt else ()), ckpt.resolve().parent.parent)
-    return next((folder for folder in folders if (folder / "config.toml").is_file()), None)
+    return next((folder for folder in folders if os.path.isfile(folder / "config.toml")), None)
 
 
 def checkpoint(ckpt: Path, file: ModelFile, logdir: Path) -> Checkpoint:

@@ -9,7 +9,7 @@ Boxes are drawn on the picture as it is, and the network sees it fitted and cut,
 the same way as its picture.
 """
 
-import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from deconvviz.errors import ConfigError, DataError
 from deconvviz.listing import counted, listed
+from deconvviz.toml_text import read_toml
+from deconvviz.wording import one_line
 
 if TYPE_CHECKING:
     from deconvviz.cli.pictures import Fit, Shape
@@ -44,11 +46,14 @@ class MarkedImage:
         return str(self.file) if self.file else f"image {self.index}"
 
 
+_Pixels = Annotated[int, Field(gt=-(2**31), lt=2**31)]
+
+
 class _Image(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    file: Path | None = None
-    index: Annotated[int, Field(ge=0)] | None = None
-    parts: Annotated[dict[str, Box], Field(min_length=1)]
+    file: Annotated[str, Field(pattern=r"^[^\x00]+$")] | None = None  # no path has a null byte
+    index: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    parts: Annotated[dict[str, tuple[_Pixels, _Pixels, _Pixels, _Pixels]], Field(min_length=1)]
 
 
 class _Parts(BaseModel):
@@ -81,8 +86,8 @@ def read_parts(path: Path) -> tuple[MarkedImage, ...]:
         if set(one.parts) != set(names):
             odd = sorted(set(one.parts) ^ set(names))
             raise ConfigError(
-                f"Image {number} of {path} has the parts {listed(list(one.parts))}, and image 0 "
-                f"has {listed(names)}. Mark {listed(odd)} in every image or in none."
+                f"Image {number} of {path} has the parts {_names(one.parts)}, and image 0 "
+                f"has {_names(names)}. Mark {_names(odd)} in every image or in none."
             )
         file = None if one.file is None else path.parent / one.file
         marked.append(MarkedImage(file, one.index, {name: one.parts[name] for name in names}))
@@ -93,7 +98,9 @@ def picture_size(file: Path) -> tuple[int, int]:
     """Give the height and width of a sound picture file, as a person sees it, upright."""
     from PIL import Image, ImageOps
 
-    with Image.open(file) as picture:
+    from deconvviz.data.pictures import FORMATS
+
+    with Image.open(file, formats=FORMATS) as picture:
         width, height = ImageOps.exif_transpose(picture).size
     return height, width
 
@@ -155,20 +162,18 @@ def seen_box(
 
 def _read(path: Path) -> _Parts:
     try:
-        return _Parts.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise ConfigError(f"There is no file of parts {path}. Write one: {_FORM}.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The file of parts {path} cannot be read: {error}.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"The file of parts {path} is not TOML: {error}.") from None
+        return _Parts.model_validate(read_toml(path, "file of parts", f"Write one: {_FORM}."))
     except ValidationError as error:
         raise ConfigError(f"{path} cannot be used: {_problem(error)}. It takes {_FORM}.") from None
+
+
+def _names(parts: Iterable[str]) -> str:
+    return listed([one_line(part, 40) for part in parts])
 
 
 def _problem(error: ValidationError) -> str:
     """The first thing that is wrong; a name that is mistyped leaves another one missing."""
     each = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-    where = ".".join(map(str, each[0]["loc"]))
+    where = one_line(".".join(map(str, each[0]["loc"])), 80)
     words = {"extra_forbidden": "is a name that it does not know", "missing": "is missing"}
     return f"{where} {words.get(each[0]['type'], each[0]['msg'])}"

@@ -5,6 +5,7 @@ tensorflow-datasets' own reading, and tells which file is damaged. The arrays ar
 the same order; from a copy that is JPEG-coded, they are more exact.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def load_cifar10(data_dir: Path | None) -> Dataset:
     """
     root = data_directory(data_dir)
     prepared = prepared_directory(root)
-    if not prepared.is_dir():
+    if not os.path.isdir(prepared):
         download_cifar10(root)
     info = _read_info(prepared)
     train, test = (_read_split(info.splits[name]) for name in ("train", "test"))

@@ -62,7 +62,7 @@ def import_cifar10(archive: Path, data_dir: Path | None = None) -> Path:
     """
     root = data_directory(data_dir)
     _verify(archive, str(archive))
-    if prepared_directory(root).is_dir():
+    if os.path.isdir(prepared_directory(root)):
         return prepared_directory(root)
     with _scratch(root) as scratch:
         shutil.copyfile(archive, _archive_in(scratch))
@@ -160,7 +160,7 @@ def _fetch(url: str, target: Path) -> None:
 def _scratch(root: Path) -> Iterator[Path]:
     """Give a temporary directory in `root`; a failure leaves no directory that was not there."""
     below = prepared_directory(root).parent
-    missing = [path for path in (below, root, *root.parents) if not path.exists()]
+    missing = [path for path in (below, root, *root.parents) if not os.path.exists(path)]
     try:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".cifar10-", dir=root) as name:

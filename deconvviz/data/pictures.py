@@ -5,6 +5,7 @@ we know whatever the file is called, and its orientation mark is obeyed. Then al
 are fitted to one size.
 """
 
+import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from deconvviz.data.fitting import Fit, Target
 from deconvviz.errors import DataError
+from deconvviz.wording import one_line
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 MAX_PIXELS = 64_000_000  # 200 MB when decoded
@@ -54,27 +56,31 @@ def read_images(
 
 def read_image(path: Path, target: Target) -> NDArray[np.uint8]:
     """Read one picture as `read_images` does, uint8 [height, width, 1 or 3]."""
-    if path.is_dir():
-        raise DataError(f"{path} is a directory; give the image files in it, such as {path}/*.png.")
+    name = one_line(str(path), 200)
+    if os.path.isdir(path):
+        raise DataError(f"{name} is a directory; give the image files in it, such as {name}/*.png.")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise DataError(f"{name} is a pipe or a device, not an image file; copy the image to one.")
     try:
         return _decode(path, target)
     except DataError:
         raise
     except FileNotFoundError:
-        raise DataError(f"There is no image file {path}; check the path.") from None
+        raise DataError(f"There is no image file {name}; check the path.") from None
     except PermissionError:
-        raise DataError(f"{path} may not be read; change its permissions.") from None
+        raise DataError(f"{name} may not be read; change its permissions.") from None
     except UnidentifiedImageError:
         raise DataError(
-            f"{path} is not a PNG, JPEG, WebP or GIF image; convert it or leave it out."
+            f"{name} is not a PNG, JPEG, WebP or GIF image; convert it or leave it out."
         ) from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise DataError(_too_large(path)) from None
     # Pillow's decoders raise whatever they meet in a broken file: OSError, SyntaxError,
     # struct.error, zlib.error and more.
     except Exception as error:
+        said = one_line(str(error) or type(error).__name__, 150)
         raise DataError(
-            f"{path} is a broken image and cannot be decoded ({error}); mend it or leave it out."
+            f"{name} is a broken image and cannot be decoded ({said}); mend it or leave it out."
         ) from error
 
 
@@ -85,11 +91,12 @@ def _decode(path: Path, target: Target) -> NDArray[np.uint8]:
         with Image.open(path, formats=FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise DataError(_too_large(path))
-            return target.make(ImageOps.exif_transpose(picture), f"{path} is")
+            upright = ImageOps.exif_transpose(picture)
+            return target.make(upright, f"{one_line(str(path), 200)} is")
 
 
 def _too_large(path: Path) -> str:
     return (
-        f"{path} has more than {MAX_PIXELS // 1_000_000} million pixels, too many to decode "
-        "safely; make it smaller or leave it out."
+        f"{one_line(str(path), 200)} has more than {MAX_PIXELS // 1_000_000} million pixels, too "
+        "many to decode safely; make it smaller or leave it out."
     )

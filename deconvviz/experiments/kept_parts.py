@@ -6,7 +6,6 @@ was asked), so that nothing of another check is ever taken for it.
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel
 
 from deconvviz.atomic import replacing
 from deconvviz.errors import DataError
 from deconvviz.experiments.findings import Maps, Row
+from deconvviz.experiments.npz import read_npz
+from deconvviz.wording import one_line
+
+
+class _About(BaseModel):
+    rows: list[tuple[str, str, str]]
+    shown: list[tuple[str, str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,17 +88,18 @@ def _write(file: Path, part: Part) -> None:
 
 def _read(file: Path) -> Part:
     try:
-        with file.open("rb") as raw, np.load(raw, allow_pickle=False) as kept:
-            about = json.loads(str(kept["about"]))
-            rows = tuple(
-                Row(group, name, rule, kept[f"row/{number}"])
-                for number, (group, name, rule) in enumerate(about["rows"])
-            )
-            pictures: dict[str, Maps] = {}
-            for number, (rule, name) in enumerate(about["shown"]):
-                pictures.setdefault(rule, {})[name] = kept[f"map/{number}"]
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        kept = read_npz(file)
+        about = _About.model_validate_json(str(kept["about"]))
+        rows = tuple(
+            Row(group, name, rule, kept[f"row/{number}"])
+            for number, (group, name, rule) in enumerate(about.rows)
+        )
+        pictures: dict[str, Maps] = {}
+        for number, (rule, name) in enumerate(about.shown):
+            pictures.setdefault(rule, {})[name] = kept[f"map/{number}"]
+    except (OSError, ValueError, KeyError) as error:
         raise DataError(
-            f"{file} holds no part of a sanity check ({error}). Remove it, and it is made anew."
+            f"{file} holds no part of a sanity check ({one_line(str(error), 150)}). Remove it, and "
+            "it is made anew."
         ) from error
     return Part(rows, pictures)

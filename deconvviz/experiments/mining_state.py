@@ -5,20 +5,23 @@ weights, so that what belongs to others is refused and never mixed in.
 """
 
 import json
-import zipfile
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import keras
 import numpy as np
+from pydantic import BaseModel, Field
 
 from deconvviz.atomic import replacing
 from deconvviz.errors import DataError
+from deconvviz.experiments.npz import read_npz
 from deconvviz.experiments.top import ARRAYS, TopActivations
+from deconvviz.wording import one_line
 
 _FORMAT = 1
+_KINDS = ("float32", "int64", "int32", "int32")  # of ARRAYS
 
 
 @dataclass(frozen=True)
@@ -80,24 +83,44 @@ def open_state(path: Path, asked: Asked, model: keras.Model) -> Mined:
     if not path.exists():
         return Mined()
     try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            about = json.loads(str(file["about"]))
-            tops = {
-                layer: TopActivations(
-                    layer, about["images"], *(file[f"{number}/{name}"] for name in ARRAYS)
-                )
-                for number, layer in enumerate(about["layers"])
-            }
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        file = read_npz(path)
+        about = _About.model_validate_json(str(file["about"]))
+        tops = {
+            layer: _top(layer, about, [file[f"{number}/{name}"] for name in ARRAYS])
+            for number, layer in enumerate(about.layers)
+        }
+    except (OSError, ValueError, KeyError) as error:
         raise DataError(
-            f"{path} holds no strongest activations found so far ({error}). Remove it, or keep "
-            "them in another file."
+            f"{path} holds no strongest activations found so far ({one_line(str(error), 150)}). "
+            "Remove it, or keep them in another file."
         ) from error
-    wanted = _about(asked, model)
-    other = [key for key in wanted if json.loads(json.dumps(wanted[key])) != about.get(key)]
+    found, wanted = about.model_dump(), _about(asked, model)
+    other = [key for key in wanted if wanted[key] != found[key]]
     if other:
         raise refusal(path, " and ".join(other))
-    return Mined(tops, about["images"], tuple(about["marks"]))
+    return Mined(tops, about.images, about.marks)
+
+
+def _top(layer: str, about: "_About", arrays: list[Any]) -> TopActivations:
+    """Hold arrays to what the record promises of them."""
+    kinds = [(array.dtype, array.shape) for array in arrays]
+    shape = (len(arrays[0]) if arrays[0].ndim else 0, about.k)
+    if kinds != [(np.dtype(kind), shape) for kind in _KINDS]:
+        raise ValueError(f"the arrays of {layer} are of other types and shapes")
+    image = arrays[ARRAYS.index("image")]
+    if image.size and not -1 <= image.min() <= image.max() < about.numbering + about.images:
+        raise ValueError(f"the arrays of {layer} name images that were not looked at")
+    return TopActivations(layer, about.images, *arrays)
+
+
+class _About(BaseModel):
+    format: int
+    layers: tuple[str, ...]
+    k: int
+    numbering: int
+    weights: int
+    images: Annotated[int, Field(ge=0, lt=2**63)]
+    marks: tuple[int, ...]
 
 
 def refusal(path: Path, what: str) -> DataError:

@@ -14,7 +14,7 @@ import deconvviz.models.renormalise  # noqa: F401  Keras finds a class once it i
 from deconvviz.errors import CheckpointError
 from deconvviz.models.allowance import TooManyWeights, at_most
 from deconvviz.models.preflight import ModelFile, inspect_file, model_file
-from deconvviz.models.wording import one_line
+from deconvviz.wording import one_line
 
 
 def load_model(path: str | Path) -> keras.Model:

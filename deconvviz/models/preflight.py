@@ -6,6 +6,7 @@ only a file that passes reaches `deconvviz.models.files`.
 """
 
 import hashlib
+import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from deconvviz.models.held_file import HeldFile
 from deconvviz.models.preflight_config import check_config, parse
 from deconvviz.models.preflight_hdf5 import Survey, survey
 from deconvviz.models.preflight_zip import read_archive
-from deconvviz.models.wording import one_line
+from deconvviz.wording import one_line
 
 LAST = Path("checkpoints") / "last.keras"
 _SAVE = "Save the model with model.save('model.keras')."
@@ -62,9 +63,9 @@ def model_file(path: Path) -> Path:
     Raises:
         CheckpointError: for a run that has no checkpoint yet.
     """
-    if not (path / "config.toml").is_file():
+    if not os.path.isfile(path / "config.toml"):
         return path
-    if not (path / LAST).exists():
+    if not os.path.exists(path / LAST):
         raise CheckpointError(
             f"The run {path} has no checkpoint yet. Let it go on: deconvviz train --resume {path}"
         )
@@ -100,7 +101,9 @@ def inspect_file(path: Path) -> ModelFile:
             "file."
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte
-        raise CheckpointError(f"{path} cannot be read: {error}. Check the path.") from None
+        reason = getattr(error, "strerror", None) or error
+        name = one_line(str(path), 200)
+        raise CheckpointError(f"{name} cannot be read: {reason}. Check the path.") from None
 
 
 def _require_file(path: Path, held: HeldFile) -> bytes:

@@ -1,5 +1,6 @@
 """Other people's image files: read right, or refused in a sentence that names them."""
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -201,3 +202,25 @@ def test_a_directory_is_refused_with_a_way_out(tmp_path: Path) -> None:
 def test_no_paths_at_all_are_refused() -> None:
     with pytest.raises(DataError, match="No image was given"):
         read_images([], 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("n" * 300, "File name too long"),
+        ("a\0b", "null"),
+        ("a\x1b[2J\n.png", "no image file"),
+        ("\udcff.png", "no image file"),
+    ],
+)
+def test_a_path_that_no_file_has_is_refused_in_printable_words(name: str, words: str) -> None:
+    with pytest.raises(DataError, match=words) as refused:
+        read_images([name], 8)
+    assert str(refused.value).isprintable()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(DataError, match="a pipe or a device"):
+        read_images([tmp_path / "a.png"], 8)
