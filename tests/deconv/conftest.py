@@ -72,6 +72,12 @@ def flat_switches(switches: Switches, width: int) -> Array:
     return (rows * width + columns) * channels + np.arange(channels)
 
 
+def gather(x: Array, switches: Array) -> Array:
+    """Read each image at its switches, which are flat."""
+    flat = np.take_along_axis(x.reshape(len(x), -1), switches.reshape(len(x), -1), axis=1)
+    return flat.reshape(switches.shape)
+
+
 def steps(model: keras.Model, target: str) -> Iterator[tuple[str, Any]]:
     """The chain up to `target`, a fused activation as a step of its own."""
     for layer in model.layers:
@@ -515,6 +521,7 @@ class Reference:
     pool = staticmethod(pool_by_hand)
     unpool = staticmethod(unpool_by_hand)
     flat_switches = staticmethod(flat_switches)
+    gather = staticmethod(gather)
     window_starts = staticmethod(window_starts)
     steps = staticmethod(steps)
     activation = staticmethod(activation_of)

@@ -14,6 +14,7 @@ from deconvviz.deconv.trace import run_forward, sound
 from deconvviz.errors import DataError, DeconvvizError
 
 layers = keras.layers
+TERMS = 2 * (5 * 5 * 3 + 3 * 3 * 8)  # of the two convolutions, there and back
 
 
 @pytest.fixture(scope="module")
@@ -50,16 +51,20 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return compiled_since
 
 
-def test_several_layers_give_each_what_it_gives_alone(model: keras.Model, images: Any) -> None:
+def test_several_layers_give_each_what_it_gives_alone(
+    model: keras.Model, images: Any, assert_equal_up_to_rounding: Any
+) -> None:
     net = Deconvnet(model)
     for asked in ({}, {"feature": 3}, {"feature": 3, "at": "max"}, {"feature": 2, "at": (1, 2)}):
         together = net.reconstruct(images, ["pool1", "conv2"], **asked)
         assert list(together) == ["pool1", "conv2"]
         for layer, maps in together.items():
-            np.testing.assert_array_equal(maps, net.reconstruct(images, layer, **asked))
+            assert_equal_up_to_rounding(maps, net.reconstruct(images, layer, **asked), TERMS)
 
 
-def test_one_image_and_many_features_give_a_map_each(model: keras.Model, images: Any) -> None:
+def test_one_image_and_many_features_give_a_map_each(
+    model: keras.Model, images: Any, assert_equal_up_to_rounding: Any
+) -> None:
     net, features = Deconvnet(model), np.array([5, 0, 3])
     several = np.repeat(images[:1], 3, axis=0)
     at = np.array([[0, 1], [2, 2], [3, 1]])
@@ -68,7 +73,7 @@ def test_one_image_and_many_features_give_a_map_each(model: keras.Model, images:
             maps = net.reconstruct(images[:1], layer, features, place)
             there = net.reconstruct(several, layer, features, place)
             assert maps.shape == (3, 16, 18, 3)
-            np.testing.assert_allclose(maps, there, atol=1e-6)
+            assert_equal_up_to_rounding(maps, there, TERMS)
             assert np.abs(maps).max(axis=(1, 2, 3)).any()
 
 
@@ -98,15 +103,19 @@ def test_a_question_is_compiled_once_whatever_the_number_of_images(
 
 
 def test_many_batches_side_by_side_give_each_image_its_own_in_order(
-    model: keras.Model, images: Any, passes: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    model: keras.Model,
+    images: Any,
+    passes: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    assert_equal_up_to_rounding: Any,
 ) -> None:
     features, net = np.array([0, 5, 2, 1, 4, 3, 0]), Deconvnet(model)
     whole, one_each = net.reconstruct(images, "conv2"), net.reconstruct(images, "conv2", features)
     monkeypatch.setattr(compiled, "_BATCH", 2)
     passes.clear()
     cut = Deconvnet(model)
-    np.testing.assert_allclose(cut.reconstruct(images, "conv2"), whole, atol=1e-6)
-    np.testing.assert_allclose(cut.reconstruct(images, "conv2", features), one_each, atol=1e-6)
+    assert_equal_up_to_rounding(cut.reconstruct(images, "conv2"), whole, TERMS)
+    assert_equal_up_to_rounding(cut.reconstruct(images, "conv2", features), one_each, TERMS)
     assert len(passes) == 2  # no batch compiles what another has
 
 
@@ -120,25 +129,27 @@ def test_a_batch_that_breaks_is_told_of_whichever_it_is(
         Deconvnet(model).reconstruct(broken, "conv2")
 
 
-def test_activations_of_several_layers_are_the_models(model: keras.Model, images: Any) -> None:
+def test_activations_of_several_layers_are_the_models(
+    model: keras.Model, images: Any, assert_equal_up_to_rounding: Any
+) -> None:
     net = Deconvnet(model)
     given = net.activations(images, ["pool2", "conv1", "dense", "pool2"])
     assert list(given) == ["pool2", "conv1", "dense"]
     for layer, output in given.items():
         there = keras.Model(model.inputs[0], model.get_layer(layer).output)(images)
-        np.testing.assert_allclose(output, there, atol=1e-6)
-        np.testing.assert_array_equal(output, net.activation(images, layer))
+        assert_equal_up_to_rounding(output, there, TERMS)
+        assert_equal_up_to_rounding(output, net.activation(images, layer), TERMS)
         assert output.dtype == np.float32
 
 
 def test_peaks_are_the_maxima_of_each_map_and_where_they_stand_first(
-    model: keras.Model, images: Any
+    model: keras.Model, images: Any, assert_equal_up_to_rounding: Any
 ) -> None:
     net = Deconvnet(model)
     maps = net.activations(images, ["conv1", "conv2", "dense"])
     peaks = net.strongest(images, ["conv1", "conv2", "dense"])
     for layer in ("conv1", "conv2"):
-        np.testing.assert_array_equal(peaks[layer].value, maps[layer].max(axis=(1, 2)))
+        assert_equal_up_to_rounding(peaks[layer].value, maps[layer].max(axis=(1, 2)), TERMS)
         image, feature = np.nonzero(np.ones_like(peaks[layer].value))
         places = peaks[layer].places(image, feature)
         height, width = maps[layer].shape[1:3]
@@ -146,7 +157,7 @@ def test_peaks_are_the_maxima_of_each_map_and_where_they_stand_first(
         first = maps[layer].reshape(len(images), height * width, -1).argmax(axis=1)
         np.testing.assert_array_equal(places[:, 0] * width + places[:, 1], first.reshape(-1))
         assert places.dtype == np.int32
-    np.testing.assert_array_equal(peaks["dense"].value, maps["dense"])
+    assert_equal_up_to_rounding(peaks["dense"].value, maps["dense"], TERMS)
     assert (peaks["dense"].places(np.array([0, 1]), np.array([2, 3])) == -1).all()
 
 

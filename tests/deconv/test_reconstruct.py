@@ -150,9 +150,10 @@ def test_float32_keeps_up_with_float64_at_the_classic_networks_size(
     trace = net.trace(member.images, "pool2")
     for conv, pool in (("conv1", "pool1"), ("conv2", "pool2")):
         before = reference.activation(member.model, images, conv)
-        _, places = reference.pool(before, (2, 2), (2, 2), "same")
-        expected_switches = reference.flat_switches(places, before.shape[2])
-        np.testing.assert_array_equal(trace.switches[pool].numpy(), expected_switches)
+        largest, _ = reference.pool(before, (2, 2), (2, 2), "same")
+        # Where two are the largest up to rounding, either may be.
+        at_switches = reference.gather(before, trace.switches[pool].numpy())
+        assert reference.distance(at_switches, largest) < ROUNDING
 
 
 # --- what is fed in at the top ----------------------------------------------------------------
@@ -206,9 +207,14 @@ def test_for_a_layer_without_spatial_axes_the_feature_is_the_unit(
 def test_of_two_equally_strong_units_the_first_in_reading_order_is_taken(
     zoo: Any, net_for: Any
 ) -> None:
+    import keras
+
     member = zoo("no_pool")
     flat = np.ones_like(member.images)  # every unit away from the borders answers alike
-    net = net_for(member.model, "guided")
+    model = keras.models.clone_model(member.model)
+    # Whole numbers add up exactly in any order, so that no kernel's rounding breaks a tie.
+    model.set_weights([np.rint(9 * weight) for weight in member.model.get_weights()])
+    net = net_for(model, "guided")
     activation = net.trace(flat, "conv1").activation.numpy()
     for feature in range(activation.shape[-1]):
         plane = activation[0, ..., feature]
@@ -244,29 +250,33 @@ def test_a_trace_holds_the_activation_and_one_switch_a_pooled_unit(
     trace = net_for(case.model, "deconvnet").trace(case.images, case.target)
     expected = reference.activation(case.model, case.images, case.target)
     assert reference.distance(trace.activation.numpy(), expected) < ROUNDING
-    pools, x = {}, case.images
+    largest, x = {}, case.images
     for kind, layer in reference.steps(case.model, case.target):
         if kind == "pool":
-            _, places = reference.pool(x, layer.pool_size, layer.strides, layer.padding)
-            pools[layer.name] = reference.flat_switches(places, x.shape[2])
+            pooled, _ = reference.pool(x, layer.pool_size, layer.strides, layer.padding)
+            largest[layer.name] = x, pooled
         x = reference.activation(case.model, case.images, layer.name)
-    assert set(trace.switches) == set(pools)
-    for name, switches in pools.items():
+    assert set(trace.switches) == set(largest)
+    for name, (x, pooled) in largest.items():
         assert trace.switches[name].dtype == tf.int64
-        np.testing.assert_array_equal(trace.switches[name].numpy(), switches)
+        # Where two are the largest up to rounding, either may be.
+        at_switches = reference.gather(x, trace.switches[name].numpy())
+        assert reference.distance(at_switches, pooled) < ROUNDING
 
 
-def test_the_two_pooling_layers_give_the_same_reconstruction(zoo: Any, net_for: Any) -> None:
+def test_the_two_pooling_layers_give_the_same_reconstruction(
+    zoo: Any, reference: Any, net_for: Any
+) -> None:
     import keras
 
     ours, stock = zoo("classic_with_switches"), zoo("classic").model
     twin = keras.models.clone_model(stock)
     twin.set_weights(ours.model.get_weights())
     for rules in (*RULES, "classic"):
-        np.testing.assert_array_equal(
-            net_for(ours.model, rules).reconstruct(ours.images, "pool2"),
-            net_for(twin, rules).reconstruct(ours.images, "pool2"),
-        )
+        maps = [
+            net_for(each, rules).reconstruct(ours.images, "pool2") for each in (ours.model, twin)
+        ]
+        assert reference.distance(*maps) < ROUNDING
 
 
 def test_a_sequential_model_is_taken_like_a_functional_one(zoo: Any, net_for: Any) -> None:

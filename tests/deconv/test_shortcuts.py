@@ -1,6 +1,7 @@
 """What the compiled way back does in a rule's place gives the rule's map."""
 
 import itertools
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +16,6 @@ from deconvviz.deconv.rules import DECONVNET, StepTrace, transposed_convolution,
 from deconvviz.deconv.shortcuts import SHORTCUTS, convolve, convolve_back, unpool_in_place
 
 layers = keras.layers
-ROUNDING = 2e-6  # float32 sums of a few thousand terms in another order
 
 
 def noise(*shape: int, seed: int = 0) -> tf.Tensor:
@@ -43,6 +43,7 @@ def test_without_switches_a_pool_is_undone_at_them_ties_and_overlaps_included(
     dtype: tf.DType,
     many: int,
     monkeypatch: pytest.MonkeyPatch,
+    assert_equal_up_to_rounding: Any,
 ) -> None:
     monkeypatch.setattr(shortcuts, "_MANY_VALUES", many)
     pool = layers.MaxPooling2D(window, strides, padding, dtype=dtype.name)
@@ -55,7 +56,7 @@ def test_without_switches_a_pool_is_undone_at_them_ties_and_overlaps_included(
         (slow,) = unpooling(trace, signal)
         (fast,) = tf.function(lambda: unpool_in_place(trace, signal), autograph=False)()  # noqa: B023
         assert fast.dtype == wide
-        np.testing.assert_allclose(fast, slow, rtol=1e-6, atol=1e-6)  # sums where windows overlap
+        assert_equal_up_to_rounding(fast, slow, terms=16)  # sums where windows overlap
         np.testing.assert_array_equal(fast.numpy() != 0, slow.numpy() != 0)
 
 
@@ -63,7 +64,11 @@ def test_without_switches_a_pool_is_undone_at_them_ties_and_overlaps_included(
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("kernel", [1, 2, 3, 4, (5, 2), (1, 6)])
 def test_a_kernel_turned_around_transposes_the_convolution(
-    kernel: Any, padding: str, channels: int, monkeypatch: pytest.MonkeyPatch
+    kernel: Any,
+    padding: str,
+    channels: int,
+    monkeypatch: pytest.MonkeyPatch,
+    assert_equal_up_to_rounding: Any,
 ) -> None:
     conv = layers.Conv2D(7, kernel, padding=padding)
     trace = traced(conv, noise(2, 12, 13, channels))
@@ -75,7 +80,7 @@ def test_a_kernel_turned_around_transposes_the_convolution(
     with pytest.raises(TypeError, match="NoneType"):
         convolve_back(traced(layers.Conv2D(7, kernel, 2), noise(2, 12, 13, channels)), signal)
     monkeypatch.setattr(shortcuts, "transposed_convolution", transposed_convolution)
-    assert np.abs(back() - there).max() <= ROUNDING * np.abs(there).max()
+    assert_equal_up_to_rounding(back(), there, terms=math.prod(conv.kernel_size) * 7)
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -112,16 +117,20 @@ def chain(positions: int = 32) -> keras.Model:
 
 
 @pytest.mark.parametrize("name", rules.METHODS)
-def test_where_every_shortcut_is_taken_the_map_is_the_rules(name: str) -> None:
+def test_where_every_shortcut_is_taken_the_map_is_the_rules(
+    name: str, assert_equal_up_to_rounding: Any
+) -> None:
     net, images = Deconvnet(chain(), rules=name), noise(48, 32, 32, 3).numpy()
     assert shortcuts._MANY_POSITIONS < 48 * 14 * 14
     trace = net.trace(images, "pool2")
     there = net.project(trace, trace.activation)
     maps = net.reconstruct(images, "pool2")
-    assert np.abs(maps - there).max() <= ROUNDING * np.abs(there).max()
+    assert_equal_up_to_rounding(maps, there, terms=2 * (5 * 5 * 3 + 3 * 3 * 16))
 
 
-def test_a_pool_is_rectified_early_only_where_that_changes_nothing() -> None:
+def test_a_pool_is_rectified_early_only_where_that_changes_nothing(
+    assert_equal_up_to_rounding: Any,
+) -> None:
     """Signals that join behind the pool, and windows that overlap, are rectified afterwards."""
     keras.utils.set_random_seed(4)
     inputs = keras.Input((16, 16, 3))
@@ -136,10 +145,12 @@ def test_a_pool_is_rectified_early_only_where_that_changes_nothing() -> None:
     net, images = Deconvnet(model), noise(5, 16, 16, 3).numpy()
     trace = net.trace(images, "last")
     there = net.project(trace, trace.activation)
-    assert np.abs(net.reconstruct(images, "last") - there).max() <= ROUNDING * np.abs(there).max()
+    assert_equal_up_to_rounding(net.reconstruct(images, "last"), there, terms=2 * 3 * 3 * (3 + 18))
 
 
-def test_a_rule_of_ones_own_gets_the_switches_all_the_same() -> None:
+def test_a_rule_of_ones_own_gets_the_switches_all_the_same(
+    assert_equal_up_to_rounding: Any,
+) -> None:
     def unpool_only_the_first(traced: StepTrace, signal: tf.Tensor) -> tuple[tf.Tensor, ...]:
         assert traced.switches is not None
         return unpooling(traced, tf.where(traced.switches % 4 == 0, signal, 0.0))
@@ -150,7 +161,7 @@ def test_a_rule_of_ones_own_gets_the_switches_all_the_same() -> None:
     trace = net.trace(images, "pool1")
     there = net.project(trace, trace.activation)
     assert not np.allclose(there, Deconvnet(chain()).reconstruct(images, "pool1"))
-    np.testing.assert_allclose(net.reconstruct(images, "pool1"), there, atol=1e-5)
+    assert_equal_up_to_rounding(net.reconstruct(images, "pool1"), there, terms=2 * 5 * 5 * 3)
 
 
 def test_on_a_gpu_the_rules_themselves_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,7 +109,9 @@ def test_without_labels_the_class_is_the_one_found_in_the_image_as_it_is(
     assert (record.curves[0].probability[:, 1] > 1 / 3).all()
 
 
-def test_batches_change_nothing(images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_change_nothing(
+    images: np.ndarray, monkeypatch: pytest.MonkeyPatch, assert_equal_up_to_rounding: Any
+) -> None:
     net = network()
     whole = measure_invariance(net, images, [0, 1], ["pixels"], [DOWN, TURN], FILL)
 
@@ -120,8 +122,9 @@ def test_batches_change_nothing(images: np.ndarray, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(net, "batches", two_by_two)
     parts = measure_invariance(net, images, [0, 1], ["pixels"], [DOWN, TURN], FILL)
     for one, other in zip(whole.curves, parts.curves, strict=True):
-        np.testing.assert_allclose(one.distance, other.distance, rtol=1e-6)
-        np.testing.assert_allclose(one.probability, other.probability, rtol=1e-5)
+        # Rounded in float32, though told in float64; the mean is over a hundred pixels.
+        for here, there in ((one.distance, other.distance), (one.probability, other.probability)):
+            assert_equal_up_to_rounding(here, there, terms=10 * 10, dtype=np.float32)
 
 
 def test_the_network_itself_may_be_among_the_layers(images: np.ndarray) -> None:
