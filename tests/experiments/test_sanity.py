@@ -114,7 +114,7 @@ def test_gradient_pictures_are_checked_alone() -> None:
 
 
 def test_one_image_is_too_few() -> None:
-    with pytest.raises(DataError, match="1 of 1 images"):
+    with pytest.raises(DataError, match="1 of 1 image"):
         check(deconvviz.Deconvnet(network("relu")), IMAGES[:1], "pool1", "deconvnet")
 
 
