@@ -25,7 +25,7 @@ from deconvviz.cli.checkpoint import (
 )
 from deconvviz.cli.command import refuse
 from deconvviz.cli.data_options import DATA_OPTIONS, refuse_meaningless, require_images
-from deconvviz.cli.pictures import Fit, Shape, data_set, load, own_images, require_sound
+from deconvviz.cli.pictures import Fit, Shape, data_set, load, own_images, refuse_fit, require_sound
 from deconvviz.cli.quiet import import_tensorflow
 from deconvviz.cli.tensorboard import EVERY_STEP
 from deconvviz.data.scalings import parse_scaling
@@ -149,7 +149,10 @@ class Opened:
         if asked.files and not asked.mixed:
             return None
         side = max(self.shape[:2])
-        return load(self.checkpoint, asked.dataset, asked.data_dir, side, asked.skip_broken)
+        data = load(self.checkpoint, asked.dataset, asked.data_dir, side, asked.skip_broken)
+        if not asked.files:
+            refuse_fit(data, self.shape)
+        return data
 
     def pictured(self, dataset: "Dataset | None", limit: int | None) -> "Pictured":
         """Give the images: a person's own, or the first of a data set, all for None."""

@@ -12,7 +12,7 @@ from deconvviz.config import DataConfig
 from deconvviz.errors import ConfigError
 
 DATA_OPTIONS = ("dataset", "split", "data_dir", "skip_broken")
-NO_IMAGES = "Say which images to show: --dataset cifar10 or photos, or --images PATH…."
+NO_IMAGES = "Say which images to show: --dataset cifar10, photos or folder, or --images PATH…."
 NO_SCALING = (
     "Unless the network scales its images itself, say also how they were scaled, with --preprocess."
 )

@@ -19,7 +19,7 @@ from deconvviz.cli.command import command, refuse
 from deconvviz.cli.data_options import DATA_OPTIONS, refuse_meaningless, require_images
 from deconvviz.cli.diagnosis import diagnosis_record, print_diagnosis
 from deconvviz.cli.layer_table import print_layers
-from deconvviz.cli.pictures import load
+from deconvviz.cli.pictures import load, refuse_fit
 from deconvviz.cli.quiet import import_tensorflow
 from deconvviz.config import DataConfig
 from deconvviz.listing import counted
@@ -94,6 +94,7 @@ def inspect(
         found = find_out(ckpt, file, Path())
         shape = input_shape(found, net, size)
         data = load(found, dataset, data_dir, max(shape[:2]), skip_broken)
+        refuse_fit(data, shape)
         labelled = _labelled(found.data, data, shape, fit)
         part = labelled.take(split, limit)
         record["accuracy"] = _accuracy(net, labelled, part, split)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from deconvviz.cli.checkpoint import Checkpoint
+from deconvviz.cli.command import refuse
 from deconvviz.cli.data_options import NO_FOLDER, NO_IMAGES
 from deconvviz.config import DataConfig
 from deconvviz.errors import ConfigError
@@ -86,6 +87,12 @@ def load(
     if name or data_dir:
         say_taken(dataset)
     return dataset
+
+
+def refuse_fit(dataset: "Dataset", shape: Shape) -> None:
+    """Refuse `--fit` where a data set's images come at the network's size."""
+    if dataset.test.images.shape[1:3] == shape[:2]:
+        refuse(f"The images of {dataset.name} come at the network's size", "fit")
 
 
 def say_taken(dataset: "Dataset", *, err: bool = True) -> None:

@@ -128,8 +128,8 @@ def _folder(path: Path) -> CheckpointError:
     if (path / "saved_model.pb").exists():
         return CheckpointError(
             f"{path} is a TensorFlow SavedModel, which holds a compiled program and no layers. In "
-            "the program that made it, save the model with model.save('model.keras'), and give "
-            "that file."
+            "the program that made it, save the model with model.save('model.h5') under Keras 2, "
+            "or model.save('model.keras') under Keras 3, and give that file."
         )
     return CheckpointError(
         f"{path} is a folder, but not a run of deconvviz: it has no config.toml. Give a run's "

@@ -21,7 +21,19 @@ _VALUES = {  # how Keras writes constants and connections into a configuration
     "__tuple__", "TensorShape",
 }  # fmt: skip
 _OURS = ("deconvviz>MaxPoolingWithSwitches", "deconvviz>FilterRadius")
-_KERAS_2_ONLY = {"TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer", "ModuleWrapper"}
+_KERAS_2_ONLY = {
+    "TFOpLambda",
+    "SlicingOpLambda",
+    "TensorFlowOpLayer",
+    "ModuleWrapper",
+    "ThresholdedReLU",
+    "LocallyConnected1D",
+    "LocallyConnected2D",
+    "SyncBatchNormalization",
+    "CuDNNGRU",
+    "CuDNNLSTM",
+    "RandomFourierFeatures",
+}
 
 Config = dict[str, Any]
 
@@ -149,7 +161,8 @@ def _is_known(entry: Config) -> bool:
 
 
 def _unknown(path: Path, name: str, module: Any, version: str | None) -> CheckpointError:
-    if name in _KERAS_2_ONLY or (version or "").startswith(("1.", "2.")):
+    keras_2 = (version or "").startswith(("1.", "2.")) and str(module).startswith("keras.")
+    if name in _KERAS_2_ONLY or keras_2:
         return CheckpointError(
             f"{path} was saved by Keras {version or 2} and has a {name}, which Keras 3 cannot "
             "read. Rebuild the model with Keras 3's layers, load its weights (tf_keras still opens "

@@ -179,3 +179,25 @@ def test_all_pictures_are_taken_in_their_order(words: str) -> None:
 def test_every_command_that_reads_a_folder_can_leave_broken_pictures_out(name: str) -> None:
     flags = {flag for param in COMMANDS[name].params for flag in param.opts}
     assert {"--data-dir", "--skip-broken"} <= flags
+
+
+def test_images_of_the_networks_size_are_not_fitted() -> None:
+    from types import SimpleNamespace
+
+    import numpy as np
+
+    from deconvviz.cli.pictures import refuse_fit
+
+    data: Any = SimpleNamespace(
+        name="cifar10", test=SimpleNamespace(images=np.zeros((1, 32, 32, 3), np.uint8))
+    )
+
+    @command()
+    @click.option("--fit")
+    @click.option("--side", type=int)
+    def look(fit: str, side: int) -> None:
+        refuse_fit(data, (side, side, 3))
+
+    for side, code in ((32, 2), (48, 0)):
+        ended = CliRunner().invoke(look, ["--side", str(side), "--fit", "resize"])
+        assert ended.exit_code == code, ended.output

@@ -227,3 +227,35 @@ def test_a_mistake_is_told_in_few_words_whose_advice_this_command_takes(
     said = ended.err[ended.err.index("Error: ") :]
     assert_fit_to_read(said, mistake.split()[0], *paths.values())
     assert "Traceback" not in ended.err
+
+
+OF_A_RUN = [
+    "reconstruct --layer nowhere",
+    "reconstruct --layer softmax",
+    "reconstruct --layer conv1 --feature 999",
+    "reconstruct --layer conv1 --feature 1 --at 99,99",
+    "reconstruct --dataset folder --data-dir none",
+    "features --layer conv1 --features 60-70",
+    "evolution --layer nowhere",
+    "evolution --layer conv1 --feature 999",
+    "occlusion --square 999",
+    "occlusion --square 2 --stride 99",
+    "occlusion --feature 999",
+    "invariance --layer nowhere",
+    "sanity --feature 999",
+    "sanity --dataset photos --layer nowhere",
+    "train --resume {run} --data-dir none",
+]
+
+
+@pytest.mark.parametrize("mistake", OF_A_RUN)
+def test_a_mistake_about_a_run_is_told_in_few_words(
+    mistake: str, call: Any, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name, *options = mistake.format(run=trained).split()
+    run = () if name == "train" else ("--ckpt", trained)
+    ended = call(name, *run, *options)
+    assert ended.code == 1, ended
+    said = ended.err[ended.err.index("Error: ") :]
+    assert_fit_to_read(said, name, trained)

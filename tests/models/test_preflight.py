@@ -377,6 +377,10 @@ BAD: dict[str, tuple[Make, tuple[str, ...]]] = {
         h5_layer("Reshape", class_name="TFOpLambda"),
         ("Keras 2.4.0", "TFOpLambda", *KERAS_2),
     ),
+    "a class of one's own, saved by Keras 2": (
+        h5_layer("Reshape", "2.4.0", class_name="MyLayer"),
+        ("?.MyLayer", "not Keras's own", "your own program"),
+    ),
     "Keras 2's layers": (
         h5_layer("Reshape", class_name="LocallyConnected2D"),
         ("Keras 2.4.0", "LocallyConnected2D", *KERAS_2),
