@@ -540,6 +540,30 @@ def reference() -> type[Reference]:
 
 
 @pytest.fixture(scope="session")
+def need_convolutions_in() -> Callable[[str], None]:
+    """Give what skips a test where TensorFlow cannot convolve in a precision.
+
+    It asks oneDNN to wherever the processor could, and oneDNN refuses where ONEDNN_MAX_CPU_ISA
+    leaves out what that takes: of the two together, no convolution in half precision runs at all.
+    """
+
+    @functools.cache
+    def convolves(dtype: str) -> bool:
+        one = tf.ones((1, 1, 1, 1), dtype)
+        try:
+            tf.nn.conv2d(one, one, 1, "SAME")
+        except tf.errors.AbortedError:
+            return False
+        return True
+
+    def need(dtype: str) -> None:
+        if not convolves(dtype):
+            pytest.skip(f"oneDNN, limited by ONEDNN_MAX_CPU_ISA, has no convolution in {dtype}")
+
+    return need
+
+
+@pytest.fixture(scope="session")
 def net_for() -> Callable[[Any, str], Any]:
     """Give the Deconvnet of a network and a rule, made once, since compiling it costs most."""
     from deconvviz import Deconvnet
