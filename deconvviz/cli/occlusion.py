@@ -130,7 +130,7 @@ def _classes_of(opened: Opened) -> tuple[str, ...]:
     from deconvviz.training.rundir import RunDirectory
 
     folder = run_of(opened.asked.ckpt)
-    return tuple(RunDirectory.open(folder).record()["data"]["classes"]) if folder else ()
+    return RunDirectory.open(folder).record().data.classes if folder else ()
 
 
 def _mean_colour(images: "npt.NDArray[np.uint8]") -> "npt.NDArray[np.uint8]":

@@ -1,21 +1,23 @@
 """`deconvviz train`: a configuration to a run's folder."""
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from deconvviz.cli.command import command, refuse
-from deconvviz.cli.data_options import refuse_directory, run_data
+from deconvviz.cli.data_options import refuse_directory
 from deconvviz.cli.pictures import say_taken
 from deconvviz.cli.quiet import import_tensorflow
 from deconvviz.cli.settings import Settings
 from deconvviz.cli.tensorboard import EVERY_STEP
 from deconvviz.config import RunConfig, load_config
+from deconvviz.training.longer import LONGER, finished_words, is_finished, require_can_end_at
+from deconvviz.training.rundir import CONFIG, RunDirectory
 
 if TYPE_CHECKING:
-    from deconvviz.training.rundir import RunDirectory
     from deconvviz.training.train import Outcome, Trainer
 
 
@@ -67,10 +69,12 @@ def train(
     Without --config, this is the classic program: CIFAR-10, two convolutions, 15,000 steps.
     Everything is written to LOGDIR/RUN. Ctrl-C saves and stops; --resume goes on.
     """
+    keys = [override.partition("=")[0].strip() for override in overrides]
     if resume:
         why = "--resume goes on with the run's own configuration, name and folder"
-        refuse(why, "config_file", "overrides", "name", "logdir")
-    keys = [override.partition("=")[0].strip() for override in overrides]
+        refuse(why, "config_file", "name", "logdir")
+        if other := [key for key in keys if key != LONGER]:
+            raise click.UsageError(f"{why}; of --set it takes {LONGER}=N alone, not {other[0]}.")
     if "data.dir" in keys:
         refuse("--set gives data.dir", "data_dir")
     if "data.skip_broken" in keys:
@@ -79,37 +83,41 @@ def train(
         overrides = (*overrides, f"data.dir={json.dumps(str(data_dir))}")
     if skip_broken:
         overrides = (*overrides, "data.skip_broken=true")
-    # A configuration that cannot be used is refused before TensorFlow's seconds are spent.
-    config = load_config(config_file, () if resume else overrides)
-    of_run = run_data(resume) if resume else None
-    refuse_directory((of_run or config.data).name)
-    import_tensorflow(verbose)
-    from deconvviz.data import load_dataset
-    from deconvviz.training.rundir import RunDirectory
-    from deconvviz.training.train import Trainer
+    # What cannot be used is refused before TensorFlow's seconds are spent.
+    run = RunDirectory.open(resume) if resume else None
+    config = load_config(run.path / CONFIG if run else config_file, overrides)
+    refuse_directory(config.data.name)
+    if run and is_finished(run, config):
+        click.echo(finished_words(run))
+        return
+    with ExitStack() as held:
+        if run:
+            held.enter_context(run.writing())
+            require_can_end_at(run, config.train.steps)
+        import_tensorflow(verbose)
+        from deconvviz.data import load_dataset
+        from deconvviz.training.train import Trainer
 
-    if resume:
-        run = RunDirectory.open(resume)
-        config = load_config(run.path / "config.toml", overrides)
-    # Data and network come first: where they fail, no empty run is left behind.
-    dataset = load_dataset(config.data, config.train.seed)
-    say_taken(dataset, err=False)
-    trainer = Trainer(config, dataset)
-    if not resume:
-        run = RunDirectory.create(logdir, name, config_file.stem if config_file else "classic")
-        run.write_config(config)
-    click.echo(f"Watch it: tensorboard --logdir {run.path.parent} {EVERY_STEP}")
-    _tell(run, config, _fit(trainer, run))
+        # Data and network come first: where they fail, no empty run is left behind.
+        dataset = load_dataset(config.data, config.train.seed)
+        say_taken(dataset, err=False)
+        trainer = Trainer(config, dataset)
+        if run is None:
+            run = RunDirectory.create(logdir, name, config_file.stem if config_file else "classic")
+            held.enter_context(run.writing())
+            run.begin(config)
+        click.echo(f"Watch it: tensorboard --logdir {run.path.parent} {EVERY_STEP}")
+        _tell(run, config, _fit(trainer, run))
 
 
-def _fit(trainer: "Trainer", run: "RunDirectory") -> "Outcome":
+def _fit(trainer: "Trainer", run: RunDirectory) -> "Outcome":
     from deconvviz.cli.progress import TrainingProgress
 
     with TrainingProgress() as progress:
         return trainer.fit(run, progress)
 
 
-def _tell(run: "RunDirectory", config: RunConfig, outcome: "Outcome") -> None:
+def _tell(run: RunDirectory, config: RunConfig, outcome: "Outcome") -> None:
     if outcome.stopped_by is not None:
         click.echo(
             f"Stopped at step {outcome.step} of {config.train.steps}, and saved. "

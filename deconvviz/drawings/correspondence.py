@@ -132,10 +132,11 @@ def write_correspondence(
     """
     path, caption = folder / "correspondence.png", describe(shown)
     pixels = draw_correspondence(shown)
-    write_picture(path, pixels, caption, {**about, "step": step, **as_json(shown)})
-    with drawn_anew(folder), EventLog(folder) as log:
-        log.images("correspondence/figure", pixels[None], step or 0, caption)
-        log.text("correspondence/table", _markdown(shown.record), step or 0)
+    with drawn_anew(folder):
+        write_picture(path, pixels, caption, {**about, "step": step, **as_json(shown)})
+        with EventLog(folder) as log:
+            log.images("correspondence/figure", pixels[None], step or 0, caption)
+            log.text("correspondence/table", _markdown(shown.record), step or 0)
     return path
 
 

@@ -107,25 +107,23 @@ def write_evolution(
     """
     path, first = folder / "evolution.png", moments[0]
     columns, steps = _columns(moments, images, preprocess)
-    write_sheet(
-        path,
-        columns,
-        f"{describe(first, source, rules)} {_BARS}",
-        {
-            **record,
-            "layer": first.layer,
-            "rules": rules,
-            "source": source,
-            "searched": first.searched,
-            "features": first.features.tolist(),
-            "steps": steps,
-        },
-        [f"step {moment.step:,}" for moment in moments],
-        [f"map {feature}" for feature in first.features],
-    )
-    with drawn_anew(folder), EventLog(folder) as log:
-        for moment in moments:
-            log_moment(log, moment, images, preprocess, source, rules)
+    about = {
+        **record,
+        "layer": first.layer,
+        "rules": rules,
+        "source": source,
+        "searched": first.searched,
+        "features": first.features.tolist(),
+        "steps": steps,
+    }
+    caption = f"{describe(first, source, rules)} {_BARS}"
+    headings = [f"step {moment.step:,}" for moment in moments]
+    labels = [f"map {feature}" for feature in first.features]
+    with drawn_anew(folder):
+        write_sheet(path, columns, caption, about, headings, labels)
+        with EventLog(folder) as log:
+            for moment in moments:
+                log_moment(log, moment, images, preprocess, source, rules)
     return path
 
 

@@ -59,9 +59,11 @@ def write_invariance(
     """
     path, pixels = folder / "invariance.png", draw(record, pictured, preprocess)
     caption = describe(record, pictured, preprocess)
-    write_picture(path, pixels, caption, {**about, "step": step, **_as_json(record, pictured)})
-    with drawn_anew(folder), EventLog(folder) as log:
-        log.images(f"invariance/{'+'.join(record.layers)}", pixels[None], step or 0, caption)
+    about = {**about, "step": step, **_as_json(record, pictured)}
+    with drawn_anew(folder):
+        write_picture(path, pixels, caption, about)
+        with EventLog(folder) as log:
+            log.images(f"invariance/{'+'.join(record.layers)}", pixels[None], step or 0, caption)
     return path
 
 

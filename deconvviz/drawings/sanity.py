@@ -56,18 +56,19 @@ def write_sanity(
     """
     page, text, table = draw(sanity), verdict(sanity), markdown(sanity)
     caption = f"{text} {describe(sanity, pictured, preprocess)}"
-    figure = folder / "sanity.png"
-    write_picture(figure, page, caption, {**about, "step": step, **as_json(sanity)})
+    figure, tag = folder / "sanity.png", f"sanity/{sanity.layer}"
     sheet, headings, labels = draw_pictures(sanity, pictured, preprocess)
     words = _sheet_words(sanity)
-    write_sheet(folder / "pictures.png", sheet, words, {**about, "step": step}, headings, labels)
-    with replacing(folder / "sanity.md") as temporary:
-        temporary.write_text(f"{text}\n\n{table}", encoding="utf-8")
-    tag = f"sanity/{sanity.layer}"
-    with drawn_anew(folder), EventLog(folder) as log:
-        log.images(tag, page[None], step or 0, caption)
-        log.images(f"{tag} pictures", sheet, step or 0, words)
-        log.text(f"{tag} summary", f"{text}\n\n{table}", step or 0)
+    about = {**about, "step": step}
+    with drawn_anew(folder):
+        write_picture(figure, page, caption, {**about, **as_json(sanity)})
+        write_sheet(folder / "pictures.png", sheet, words, about, headings, labels)
+        with replacing(folder / "sanity.md") as temporary:
+            temporary.write_text(f"{text}\n\n{table}", encoding="utf-8")
+        with EventLog(folder) as log:
+            log.images(tag, page[None], step or 0, caption)
+            log.images(f"{tag} pictures", sheet, step or 0, words)
+            log.text(f"{tag} summary", f"{text}\n\n{table}", step or 0)
     return figure
 
 

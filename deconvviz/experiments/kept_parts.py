@@ -7,6 +7,7 @@ was asked), so that nothing of another check is ever taken for it.
 import hashlib
 import json
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ class KeptParts:
             return make()
         file = self._folder / f"{self._of}-{hashlib.sha256(name.encode()).hexdigest()[:12]}.npz"
         self._files.append(file)
-        if file.exists():
+        with suppress(FileNotFoundError):  # not made yet, or removed by a like check that is done
             return _read(file)
         part = make()
         _write(file, part)
@@ -73,8 +74,9 @@ class KeptParts:
         """Remove the files, once all parts are done."""
         for file in self._files:
             file.unlink(missing_ok=True)
-        if self._folder is not None and self._folder.is_dir() and not any(self._folder.iterdir()):
-            self._folder.rmdir()
+        if self._folder is not None:
+            with suppress(OSError):  # other checks keep parts in it, or none was kept
+                self._folder.rmdir()
 
 
 def _write(file: Path, part: Part) -> None:
@@ -97,6 +99,8 @@ def _read(file: Path) -> Part:
         pictures: dict[str, Maps] = {}
         for number, (rule, name) in enumerate(about.shown):
             pictures.setdefault(rule, {})[name] = kept[f"map/{number}"]
+    except FileNotFoundError:
+        raise
     except (OSError, ValueError, KeyError) as error:
         raise DataError(
             f"{file} holds no part of a sanity check ({one_line(str(error), 150)}). Remove it, and "

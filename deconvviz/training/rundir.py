@@ -8,21 +8,25 @@ reconstructions/  pictures made afterwards
 """
 
 import csv
-import json
 import os
 import platform
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
 import deconvviz
-from deconvviz.atomic import replacing
+from deconvviz.atomic import TEMPORARY, remove_abandoned, replacing
 from deconvviz.config import RunConfig, load_config, to_toml
 from deconvviz.errors import CheckpointError, ConfigError, DeconvvizError
+from deconvviz.locks import LOCK, one_writer
 from deconvviz.models.preflight import LAST
+from deconvviz.training.small_files import Row, RunRecord, csv_rows, json_value, read_small
 
+CONFIG = "config.toml"
 COLUMNS = ("step", "loss", "accuracy", "test_accuracy")
 
 
@@ -34,7 +38,7 @@ class RunDirectory:
 
     @classmethod
     def create(cls, logdir: Path, name: str | None, stem: str) -> Self:
-        """Make a new folder; it never takes one that exists.
+        """Make a new folder; it never takes one that holds anything.
 
         Args:
             logdir: the folder of all runs, made where it lacks.
@@ -52,8 +56,7 @@ class RunDirectory:
         try:
             logdir.mkdir(parents=True, exist_ok=True)
             if name is not None:
-                (logdir / name).mkdir()
-                return cls(logdir / name)
+                return cls(_new_or_empty(logdir / name))
             number = 1
             while True:  # another process may take the same number between a look and a mkdir
                 try:
@@ -61,16 +64,10 @@ class RunDirectory:
                     return cls(logdir / f"{stem}-{number}")
                 except FileExistsError:
                     number += 1
-        except FileExistsError:
-            taken = logdir / str(name)
-            raise ConfigError(
-                f"{taken} exists already, and a run is never overwritten. Choose another --name, "
-                f"or go on with it: deconvviz train --resume {taken}"
-            ) from None
         except OSError as error:
             raise DeconvvizError(
                 f"The run's folder cannot be made under {logdir}: {error.strerror}. "
-                "Give a --logdir that can be written."
+                "Give a --logdir that is a folder and can be written."
             ) from None
 
     @classmethod
@@ -80,7 +77,12 @@ class RunDirectory:
         Raises:
             CheckpointError: where it is none.
         """
-        if not (path / "config.toml").is_file():
+        if is_empty(path):
+            raise CheckpointError(
+                f"{path} is empty: its run was stopped before it began. Begin it again: deconvviz "
+                f"train --logdir {path.parent} --name {path.name}, with its other options."
+            )
+        if not (path / CONFIG).is_file():
             raise CheckpointError(
                 f"{path} is not a run: it has no config.toml. Give the folder that a training run "
                 "wrote, such as logs/classic-1."
@@ -114,33 +116,99 @@ class RunDirectory:
 
     def config(self) -> RunConfig:
         """Read the resolved configuration back."""
-        return load_config(self.path / "config.toml")
+        return load_config(self.path / CONFIG)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Be the one process that writes this run; what killed ones left half written goes.
+
+        Raises:
+            DeconvvizError: where another process writes it, or nobody can.
+        """
+        with one_writer(self.path):
+            remove_abandoned(self.path)
+            yield
+
+    def begin(self, config: RunConfig) -> None:
+        """Write the resolved configuration of a new run, whose one writer calls this.
+
+        Raises:
+            ConfigError: where another process began it.
+        """
+        if (self.path / CONFIG).exists():
+            raise _taken(self.path)
+        self.write_config(config)
 
     def write_config(self, config: RunConfig) -> None:
         """Write the resolved configuration."""
-        with replacing(self.path / "config.toml") as temporary:
+        with replacing(self.path / CONFIG) as temporary:
             temporary.write_text(to_toml(config), encoding="utf-8")
 
-    def record(self) -> dict[str, Any]:
+    def end_at(self, steps: int) -> None:
+        """Let the run end at another step from now on."""
+        config = self.config()
+        if config.train.steps != steps:
+            train = config.train.model_copy(update={"steps": steps})
+            self.write_config(config.model_copy(update={"train": train}))
+
+    def record(self) -> RunRecord:
         """Read run.json.
 
         Raises:
             CheckpointError: where it lacks or is damaged.
         """
-        try:
-            loaded: dict[str, Any] = json.loads((self.path / "run.json").read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"{self.path / 'run.json'} cannot be read: {error}.") from None
-        return loaded
+        remedy = "Restore it, or start a new run."
+        return read_small(self.path / "run.json", RunRecord, json_value, remedy)
 
-    def write_record(self, record: dict[str, Any]) -> None:
+    def write_record(self, record: RunRecord) -> None:
         """Write run.json."""
         with replacing(self.path / "run.json") as temporary:
-            temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            text = record.model_dump_json(indent=2, exclude_none=True)
+            temporary.write_text(text + "\n", encoding="utf-8")
 
     def metrics(self) -> "Metrics":
         """The run's metrics.csv."""
         return Metrics(self.path / "metrics.csv")
+
+    def remove_events(self) -> None:
+        """Remove what TensorBoard was given, where a run begins anew with its first step.
+
+        Raises:
+            DeconvvizError: where a file cannot be removed.
+        """
+        try:
+            for file in self.path.glob("events.out.tfevents.*"):
+                file.unlink()
+        except OSError as error:
+            raise DeconvvizError(
+                f"{error.filename} of an earlier start could not be removed: {error.strerror}. "
+                "Remove it, and resume the run."
+            ) from None
+
+
+def is_empty(folder: Path) -> bool:
+    """Whether a folder holds nothing but what a killed process of ours may leave in one."""
+    if not folder.is_dir():
+        return False
+    return all(one.name == LOCK or one.name.startswith(TEMPORARY) for one in folder.iterdir())
+
+
+def _new_or_empty(folder: Path) -> Path:
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        if not is_empty(folder):
+            raise _taken(folder) from None
+    return folder
+
+
+def _taken(folder: Path) -> ConfigError:
+    if not (folder / CONFIG).exists():
+        return ConfigError(f"{folder} exists already, and is no run. Choose another --name.")
+    return ConfigError(
+        f"{folder} exists already, and a run is never overwritten. Choose another --name, or go on "
+        f"with it: deconvviz train --resume {folder}"
+    )
 
 
 @dataclass(frozen=True)
@@ -167,13 +235,17 @@ class Metrics:
     path: Path
 
     def begin(self, step: int) -> None:
-        """Keep the rows up to a step, so that a resumed run does not report twice."""
-        rows = []
+        """Keep the rows up to a step, so that a resumed run does not report twice.
+
+        Raises:
+            CheckpointError: for a file that is no such table.
+        """
+        rows: list[Row] = []
         if step and self.path.exists():
-            with self.path.open(newline="", encoding="utf-8") as file:
-                rows = [row for row in csv.reader(file) if row and row[0].isdecimal()]
+            remedy = "Move it away, and the run goes on with a new one."
+            rows = read_small(self.path, list[Row], csv_rows, remedy)
         with replacing(self.path) as temporary, temporary.open("w", newline="") as file:
-            csv.writer(file).writerows([COLUMNS, *(row for row in rows if int(row[0]) <= step)])
+            csv.writer(file).writerows([COLUMNS, *(row for row in rows if row[0] <= step)])
 
     def append(self, report: Report) -> None:
         """Add a row."""

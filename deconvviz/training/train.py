@@ -9,11 +9,11 @@ import math
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Protocol
 
 import keras
 import tensorflow as tf
@@ -34,7 +34,8 @@ from deconvviz.training.evolution import EvolutionPictures
 from deconvviz.training.loop import make_accuracy, make_optimizer, make_train_step
 from deconvviz.training.pictures import Pictures
 from deconvviz.training.rundir import Report, RunDirectory, environment
-from deconvviz.training.state import Progress, restore_state, save_state
+from deconvviz.training.small_files import Progress, RunRecord
+from deconvviz.training.state import restore_state, save_state
 
 
 class Listener(Protocol):
@@ -95,7 +96,7 @@ class Trainer:
         """Train to the configured step, from the run's saved state where it has one.
 
         Args:
-            run: the folder; everything is written there.
+            run: the folder; everything is written there, in a `run.writing()` of the caller's.
             listener: is told of every step and every report.
 
         Raises:
@@ -105,12 +106,15 @@ class Trainer:
         """
         with _stop_requests() as stop:
             progress = self._restore(run)
+            run.end_at(self.config.train.steps)
+            if progress.step == 0:
+                run.remove_events()
             run.metrics().begin(progress.step)
             with EventLog(run.path, progress.step + 1) as log:
                 outcome = _Fit(self, run, log, listener, progress).to_the_end(stop)
         if outcome.accuracy is not None:
-            ended = datetime.now(UTC).isoformat(timespec="seconds")
-            run.write_record({**run.record(), "finished": ended, "test_accuracy": outcome.accuracy})
+            ended = {"finished": _now(), "test_accuracy": outcome.accuracy}
+            run.write_record(run.record().model_copy(update=ended))
         return outcome
 
     def test_accuracy(self) -> float:
@@ -134,8 +138,13 @@ class Trainer:
     def _restore(self, run: RunDirectory) -> Progress:
         """Go on from the saved state; a new run saves its beginning, so that it can be resumed."""
         if run.state.exists():
-            self._require_same_data(run)
-            return restore_state(run.state, self.model, self.optimizer)
+            self._require_same_data(run.record())
+            progress = restore_state(run.state, self.model, self.optimizer)
+            self._require_within(run, progress)
+            if progress.step < self.config.train.steps:  # the end that was recorded is none now
+                going_on = {"finished": None, "test_accuracy": None}
+                run.write_record(run.record().model_copy(update=going_on))
+            return progress
         if run.last.exists():
             raise CheckpointError(
                 f"{run.state} is gone, so this run cannot go on. Its network is still in "
@@ -145,8 +154,16 @@ class Trainer:
         save_state(run.state, self.model, self.optimizer, Progress())
         return Progress()
 
-    def _require_same_data(self, run: RunDirectory) -> None:
-        recorded = run.record()["data"]["fingerprint"]
+    def _require_within(self, run: RunDirectory, progress: Progress) -> None:
+        last = self.config.train.steps
+        if progress.step > last:
+            raise CheckpointError(
+                f"{run.state} is of step {progress.step}, and the run's config.toml ends it at "
+                f"train.steps = {last}. Set that to {progress.step} or more, or start a new run."
+            )
+
+    def _require_same_data(self, record: RunRecord) -> None:
+        recorded = record.data.fingerprint
         if recorded != self.dataset.fingerprint:
             raise CheckpointError(
                 f"The data {self.dataset.name!r} is not what this run began with: its fingerprint "
@@ -154,20 +171,22 @@ class Trainer:
                 "data (--data-dir), or start a new run."
             )
 
-    def _record(self) -> dict[str, Any]:
-        return {
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seed": self.config.train.seed,
-            "data": {
-                "name": self.dataset.name,
-                "classes": self.dataset.classes,
-                "train_images": len(self.dataset.train.labels),
-                "test_images": len(self.dataset.test.labels),
-                "skipped_files": self.dataset.skipped,
-                "fingerprint": self.dataset.fingerprint,
-            },
-            "environment": environment(),
-        }
+    def _record(self) -> RunRecord:
+        return RunRecord.model_validate(
+            {
+                "started": _now(),
+                "seed": self.config.train.seed,
+                "data": {
+                    "name": self.dataset.name,
+                    "classes": self.dataset.classes,
+                    "train_images": len(self.dataset.train.labels),
+                    "test_images": len(self.dataset.test.labels),
+                    "skipped_files": self.dataset.skipped,
+                    "fingerprint": self.dataset.fingerprint,
+                },
+                "environment": environment(),
+            }
+        )
 
 
 @dataclass
@@ -227,12 +246,12 @@ class _Fit:
 
     def _keep_the_best(self, accuracy: float, step: int) -> None:
         if accuracy > self.progress.best:
-            self.progress = replace(self.progress, best=accuracy)
+            self.progress = self.progress.model_copy(update={"best": accuracy})
             _save_model(self.trainer.model, self.run.best, step)
 
     def _checkpoint(self, step: int) -> None:
         """The state last: whatever a kill leaves half done is done again from the state before."""
-        self.progress = replace(self.progress, step=step)
+        self.progress = self.progress.model_copy(update={"step": step})
         _save_model(self.trainer.model, self.run.last, step)
         save_state(self.run.state, self.trainer.model, self.trainer.optimizer, self.progress)
 
@@ -252,6 +271,10 @@ def _diverged(what: str, step: int, train: TrainConfig) -> DeconvvizError:
         f"Training diverged: at step {step} {what} was no longer finite. This step was not saved. "
         f"Lower train.learning_rate (it is {train.learning_rate}) and start a new run."
     )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _save_model(model: keras.Model, path: Path, step: int) -> None:

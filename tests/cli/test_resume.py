@@ -9,9 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 import pytest
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+from deconvviz.atomic import TEMPORARY
+from deconvviz.locks import LOCK, one_writer
 
 STEPS = 40
 KILLS = 2  # scripts/torture.py makes many
@@ -42,6 +47,15 @@ def assert_ended_alike(one: Path, other: Path) -> None:
     different = [key for key in left if left[key].tobytes() != right[key].tobytes()]
     assert not different
     assert (one / "metrics.csv").read_text() == (other / "metrics.csv").read_text()
+
+
+def assert_clean(run: Path) -> None:
+    """Nothing of the killed processes is left, and TensorBoard has the graph once."""
+    assert not list(run.rglob(".*"))
+    assert not list(run.rglob("*.lock"))
+    files = [str(path) for path in run.glob("events.out.tfevents.*")]
+    events = [event for file in files for event in EventFileLoader(file).Load()]
+    assert sum(event.HasField("graph_def") for event in events) == 1
 
 
 def wait_for_a_step(process: "subprocess.Popen[str]", run: Path, since: int) -> None:
@@ -80,6 +94,7 @@ def test_a_run_killed_at_random_moments_ends_bit_identical(
     out, _ = process.communicate(timeout=300)
     assert process.returncode == 0, out
     assert_ended_alike(run, uninterrupted)
+    assert_clean(run)
 
 
 def test_a_stopped_run_says_how_to_go_on_and_ends_bit_identical(
@@ -119,6 +134,74 @@ def test_a_resumed_run_refuses_other_data(
         (other / file.parent.name).mkdir(parents=True, exist_ok=True)
         if not file.name.startswith("3"):
             os.link(file, other / file.parent.name / file.name)
-    ended = call("train", "--resume", uninterrupted, "--data-dir", other)
+    ended = call("train", "--resume", uninterrupted, "--data-dir", other, "--set", "train.steps=80")
     assert ended.code == 1
     assert "is not what this run began with" in ended.err
+
+
+class KilledError(Exception):
+    """Stands for a kill, in this process."""
+
+
+def test_a_run_killed_before_its_first_checkpoint_leaves_nothing_twice(
+    call: Any, tiny: Any, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from deconvviz.cli.progress import TrainingProgress
+
+    def kill(_: TrainingProgress, step: int) -> None:
+        if step == 2:
+            raise KilledError
+
+    run, settings = tmp_path / "run", tiny("train.steps=3")
+    keras.utils.clear_session()  # as in a process of its own, whose names count from the first
+    with monkeypatch.context() as patched:
+        patched.setattr(TrainingProgress, "advance", kill)
+        with pytest.raises(KilledError):
+            call("train", "--name", "run", "--logdir", tmp_path, "--data-dir", pictures, *settings)
+    (run / "checkpoints" / f"{TEMPORARY}abc.keras").write_bytes(b"half")
+    (run / LOCK).write_text("process 1 on mars")
+    keras.utils.clear_session()
+    ended = call("train", "--resume", run)
+    assert ended.code == 0, ended.err
+    assert_clean(run)
+
+
+def test_a_finished_run_that_was_moved_is_trained_longer_as_it_advises(
+    call: Any, tiny: Any, pictures: Path, uninterrupted: Path, tmp_path: Path
+) -> None:
+    settings = tiny(f"train.steps={STEPS // 2}")
+    keras.utils.clear_session()
+    ended = call("train", "--name", "run", "--logdir", tmp_path, "--data-dir", pictures, *settings)
+    assert ended.code == 0, ended.err
+    moved = (tmp_path / "run").rename(tmp_path / "moved")
+    ended = call("train", "--resume", moved)
+    assert ended.code == 0, ended.err
+    told, advice = ended.out.strip().split("To train it longer: deconvviz ")
+    assert f"{moved} is finished: {STEPS // 2} of {STEPS // 2} steps" in told
+    keras.utils.clear_session()
+    ended = call(*advice.split())
+    assert ended.code == 0, ended.err
+    left, right = state(moved), state(uninterrupted)
+    assert left.keys() == right.keys()
+    assert not [
+        key for key in left if key != "best" and left[key].tobytes() != right[key].tobytes()
+    ]
+    assert_clean(moved)
+    assert call("train", "--resume", moved, "--set", "train.seed=1").code == 2
+
+
+def test_a_run_has_one_writer_and_any_readers(call: Any, uninterrupted: Path) -> None:
+    with one_writer(uninterrupted):
+        ended = call("train", "--resume", uninterrupted, "--set", "train.steps=80")
+        assert ended.code == 1
+        assert f"{uninterrupted} is being written by process {os.getpid()}" in ended.err
+        question = ("reconstruct", "--ckpt", uninterrupted, "--limit", 1)
+        assert call(*question).code == 0
+        (folder,) = (uninterrupted / "reconstructions").iterdir()
+        before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+        with one_writer(folder):
+            ended = call(*question)
+        assert ended.code == 1
+        assert f"{folder} is being written by process {os.getpid()}" in ended.err
+        assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+    assert "steps = 40" in (uninterrupted / "config.toml").read_text()

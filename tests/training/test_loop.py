@@ -11,7 +11,8 @@ import tensorflow as tf
 from deconvviz.config import ModelConfig, TrainConfig
 from deconvviz.models.networks import build_network
 from deconvviz.training.loop import make_optimizer, make_train_step
-from deconvviz.training.state import Progress, restore_state, save_state
+from deconvviz.training.small_files import Progress
+from deconvviz.training.state import restore_state, save_state
 
 
 def linear(weights: np.ndarray) -> Any:
@@ -93,7 +94,7 @@ def test_a_stopped_cycle_goes_on_as_if_it_had_never_stopped(tmp_path: Path) -> N
     model, optimizer, step = start()
     for number, images in enumerate(x):
         if number == 3:
-            save_state(tmp_path / "state.npz", model, optimizer, Progress(3))
+            save_state(tmp_path / "state.npz", model, optimizer, Progress(step=3))
         step(images, y)
     again, optimizer, step = start()
     restore_state(tmp_path / "state.npz", again, optimizer)
