@@ -43,7 +43,8 @@ def network() -> Any:
 def _models(folder: Path) -> None:
     import keras
 
-    from deconvviz.training.state import Progress, save_state
+    from deconvviz.training.small_files import Progress
+    from deconvviz.training.state import save_state
 
     layers = keras.layers
     inner = keras.Sequential(
