@@ -35,9 +35,15 @@ def listed(names: Sequence[str], meant: str = "") -> str:
     return f"{', '.join(few)}, … ({len(names)} in all)"
 
 
-def nearest(meant: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Give the three names that are most like one, those of the same last part first."""
+def nearest(meant: str, names: Sequence[str], likeness: float = 0.0) -> tuple[str, ...]:
+    """Give the three names that are most like one, those of the same last part first.
+
+    Args:
+        meant: what was asked for.
+        names: all there are.
+        likeness: how alike they are at least, 0 to 1.
+    """
     last = meant.rsplit("/", 1)[-1]
     same = [name for name in names if name.rsplit("/", 1)[-1] == last]
-    alike = difflib.get_close_matches(meant, names, n=_NEAREST, cutoff=0.0)
+    alike = difflib.get_close_matches(meant, names, n=_NEAREST, cutoff=likeness)
     return tuple(dict.fromkeys([*same, *alike]))[:_NEAREST]

@@ -100,7 +100,7 @@ def say_taken(dataset: "Dataset", *, err: bool = True) -> None:
     if dataset.note:
         click.echo(dataset.note, err=err)
     if dataset.skipped:
-        click.echo(f"Left out {counted(dataset.skipped, 'file')}: no sound images.", err=err)
+        click.echo(f"Left out {counted(dataset.skipped, 'file')} that cannot be read.", err=err)
 
 
 def own_config(own: DataConfig, data_dir: Path | None, skip_broken: bool) -> DataConfig:

@@ -15,14 +15,14 @@ from deconvviz.listing import listed, nearest
 
 def no_such_layer(layer: str, paths: Sequence[str]) -> DeconvvizError:
     """Say that a model lacks a layer, and which ones it has, or of many the nearest."""
-    first, *others = nearest(layer, paths)
     has = listed(paths)
-    if has != ", ".join(paths):
-        first = ", ".join([first, *others[:-1]]) + f" or {others[-1]}"
+    if has == ", ".join(paths):
+        alike = nearest(layer, paths, 0.6)[:1]
+    else:
+        alike = nearest(layer, paths)
         has = f"{len(paths)} layers, which net.layers and deconvviz inspect list"
-    return DeconvvizError(
-        f"The model has no layer {layer[:60]!r}. Did you mean {first}? It has {has}."
-    )
+    meant = f"Did you mean {' or '.join(alike)}? " if alike else ""
+    return DeconvvizError(f"The model has no layer {layer[:60]!r}. {meant}It has {has}.")
 
 
 def require_numbers(images: Sequence[Any]) -> None:

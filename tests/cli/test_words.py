@@ -1,6 +1,7 @@
 """An error says what was wrong and what to do, in a few lines, and its advice can be followed."""
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,22 @@ def test_a_layer_without_a_rule_is_refused_in_few_words_and_its_advice_works(
     for advice in ("--nonlinear gradient", "--rules gradient"):
         assert advice in ended.err
         assert call(*asked, *advice.split()).code == 0
+
+
+def test_the_advice_to_skip_broken_pictures_can_be_followed(
+    call: Any, small: Path, pictures: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(pictures, tmp_path / "pictures")
+    (tmp_path / "pictures" / "dark" / "x.png").write_text("no picture")
+    asked: tuple[Any, ...] = ("reconstruct", "--ckpt", small, "--preprocess", "raw")
+    asked += ("--size", "9x80", "--layer", "conv", "--logdir", tmp_path)
+    asked += ("--dataset", "folder", "--data-dir", tmp_path / "pictures")
+    ended = call(*asked)
+    assert ended.code == 1
+    assert "--skip-broken" in ended.err
+    ended = call(*asked, "--skip-broken")
+    assert ended.code == 0, ended.err
+    assert "Left out 1 file that cannot be read" in ended.err
 
 
 # What a person may give wrongly; {folder} holds what `strange` made.
