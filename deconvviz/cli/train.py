@@ -85,8 +85,9 @@ def train(
         overrides = (*overrides, "data.skip_broken=true")
     # What cannot be used is refused before TensorFlow's seconds are spent.
     run = RunDirectory.open(resume) if resume else None
+    if run:
+        refuse_directory(run.config().data.name)
     config = load_config(run.path / CONFIG if run else config_file, overrides)
-    refuse_directory(config.data.name)
     if run and is_finished(run, config):
         click.echo(finished_words(run))
         return

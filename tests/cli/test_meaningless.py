@@ -116,7 +116,7 @@ def test_a_place_needs_its_feature_map() -> None:
 
 
 def test_a_resumed_run_has_its_own_settings_and_folder() -> None:
-    for flags in (("--config", "a"), ("--set", "a.b=1"), ("--name", "a"), ("--logdir", "logs")):
+    for flags in (("--config", "a"), ("--name", "a"), ("--logdir", "logs")):
         assert f"leave out {flags[0]}" in refused("train", "--resume", "logs/x", *flags)
 
 
