@@ -95,13 +95,20 @@ def _start(*arguments: object) -> "subprocess.Popen[str]":
 
 
 @pytest.fixture(scope="session")
+def run() -> Callable[..., None]:
+    """Run `deconvviz ARGUMENTS` to its good end in this process, where TensorFlow is loaded."""
+    return _run
+
+
+def _run(*arguments: object) -> None:
+    from deconvviz.cli import cli
+
+    cli.main(list(map(str, arguments)), prog_name="deconvviz", standalone_mode=False)
+
+
+@pytest.fixture(scope="session")
 def trained(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that trained to its end."""
-    logs = tmp_path_factory.mktemp("logs")
-    process = _start(
-        "train", "--name", "tiny", "--logdir", logs, "--data-dir", pictures,
-        *_tiny("train.steps=20"),
-    )  # fmt: skip
-    out, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, out
+    logs, settings = tmp_path_factory.mktemp("logs"), _tiny("train.steps=20")
+    _run("train", "--name", "tiny", "--logdir", logs, "--data-dir", pictures, *settings)
     return logs / "tiny"

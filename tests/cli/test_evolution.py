@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from deconvviz.cli.evolution import evolution
 from deconvviz.errors import CheckpointError, DeconvvizError
 
-Start = Callable[..., "subprocess.Popen[str]"]
-
 
 def ask(*arguments: object) -> Result:
     return CliRunner().invoke(evolution, list(map(str, arguments)))
@@ -24,7 +21,7 @@ def ask(*arguments: object) -> Result:
 
 @pytest.fixture(scope="module")
 def evolving(
-    start: Start,
+    run: Callable[..., None],
     tiny: Callable[..., list[str]],
     pictures: Path,
     tmp_path_factory: pytest.TempPathFactory,
@@ -35,9 +32,7 @@ def evolving(
         "train.steps=6", "evolution.steps=[1, 4, 6]", 'evolution.layers=["conv1", "pool2"]',
         "evolution.features=[2, 5, 60]", "evolution.images=40",
     )  # fmt: skip
-    process = start("train", "--name", "run", "--logdir", logs, "--data-dir", pictures, *settings)
-    out, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, out
+    run("train", "--name", "run", "--logdir", logs, "--data-dir", pictures, *settings)
     return logs / "run"
 
 
