@@ -165,7 +165,8 @@ def _watched(steps: "Sequence[Step]") -> "Iterable[Step]":
 def _print_table(record: "Correspondence") -> None:
     from deconvviz.drawings.correspondence import HEADINGS, table
 
-    console = Console() if sys.stdout.isatty() else Console(width=_WIDE)
+    width = None if sys.stdout.isatty() else _WIDE
+    console = Console(width=width, markup=False, emoji=False)  # parts may be called [b] or :a:
     drawn = Table(box=box.SIMPLE, pad_edge=False)
     for index, heading in enumerate(HEADINGS):
         drawn.add_column(heading, justify="right" if index > 1 else "left", overflow="fold")

@@ -18,6 +18,7 @@ from deconvviz.cli.command import command
 from deconvviz.cli.progress import kept_when_stopped
 from deconvviz.errors import DeconvvizError, UnsupportedLayerError
 from deconvviz.listing import counted, listed
+from deconvviz.wording import quoted
 
 if TYPE_CHECKING:
     from deconvviz.deconv.deconvnet import Deconvnet
@@ -37,14 +38,16 @@ class _Numbers(click.ParamType):
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         if not isinstance(value, str):
             return value
-        chosen: list[int] = []
+        chosen: dict[int, None] = {}
         for part in value.split(","):
             found = re.fullmatch(r"\s*(\d{1,6})\s*(?:-\s*(\d{1,6})\s*)?", part)
             first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
             if last < first:
-                self.fail(f"got {value!r}; it takes numbers and ranges, as 3 or 0-15,40.", param)
-            chosen += range(first, last + 1)
-        return tuple(dict.fromkeys(chosen))
+                self.fail(
+                    f"got {quoted(value)}; it takes numbers and ranges, as 3 or 0-15,40.", param
+                )
+            chosen |= dict.fromkeys(range(first, last + 1))
+        return tuple(chosen)
 
 
 @command()

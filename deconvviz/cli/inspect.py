@@ -199,4 +199,5 @@ def _images(measured: dict[str, Any]) -> str:
 
 
 def _console() -> Console:
-    return Console() if sys.stdout.isatty() else Console(width=_WIDE)
+    width = None if sys.stdout.isatty() else _WIDE
+    return Console(width=width, markup=False, emoji=False)  # layers may be called [b] or :a:

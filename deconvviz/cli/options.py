@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from deconvviz.wording import quoted
+
 Decorator = Callable[[Any], Any]
 
 
@@ -127,18 +129,20 @@ class _Pair(click.ParamType):
             return value
         found = re.fullmatch(self._pattern, value.strip())
         if not found:
-            self.fail(f"got {value!r}; it takes {self._form}.", param, ctx)
+            self.fail(f"got {quoted(value)}; it takes {self._form}.", param, ctx)
         return int(found[1]), int(found[2] or found[1])
 
 
 SIZE: Decorator = click.option(
     "--size",
-    type=_Pair("N|HxW", "a number of pixels, or HxW, above 0", r"([1-9]\d*)(?:x([1-9]\d*))?"),
+    type=_Pair(
+        "N|HxW", "a number of pixels, or HxW, above 0", r"([1-9]\d{0,8})(?:x([1-9]\d{0,8}))?"
+    ),
     help="The images' size, for a network that takes any.",
 )
 AT: Decorator = click.option(
     "--at",
-    type=_Pair("max|Y,X", "max or Y,X", r"(\d+)\s*,\s*(\d+)", ("max",)),
+    type=_Pair("max|Y,X", "max or Y,X", r"(\d{1,9})\s*,\s*(\d{1,9})", ("max",)),
     help="One unit of the feature map, its strongest or the one at Y,X, cut to what it sees.",
 )
 SOURCE = together(CKPT, DATASET, SPLIT, DATA_DIR, SKIP_BROKEN)

@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 from deconvviz.errors import DataError
 
 Fit = Literal["resize", "crop"]
+_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,15 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I"):
         # Pillow would cut 16-bit grey off at 255 instead of scaling it.
         picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        paper = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(paper, picture)
-    return picture.convert("RGB")
+    return _on_white(picture) if picture.has_transparency_data else picture.convert("RGB")
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    """Lay a transparent picture on white paper, a few rows at a time: a large one fills memory."""
+    whole = Image.new("RGB", picture.size)
+    for top in range(0, picture.height, _ROWS):
+        bottom = min(top + _ROWS, picture.height)
+        rows = picture.crop((0, top, picture.width, bottom)).convert("RGBA")
+        paper = Image.new("RGBA", rows.size, "white")
+        whole.paste(Image.alpha_composite(paper, rows).convert("RGB"), (0, top))
+    return whole

@@ -91,8 +91,8 @@ def _decode(path: Path, target: Target) -> NDArray[np.uint8]:
         with Image.open(path, formats=FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise DataError(_too_large(path))
-            upright = ImageOps.exif_transpose(picture)
-            return target.make(upright, f"{one_line(str(path), 200)} is")
+            ImageOps.exif_transpose(picture, in_place=True)
+            return target.make(picture, f"{one_line(str(path), 200)} is")
 
 
 def _too_large(path: Path) -> str:

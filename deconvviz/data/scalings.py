@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from deconvviz.errors import DataError
 from deconvviz.listing import counted
+from deconvviz.wording import one_line, quoted
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def parse_scaling(text: str) -> Scaling | None:
         return _NAMED[text]
     if "=" not in text:
         raise DataError(
-            f"There is no preprocessing {text!r}; choose one of {', '.join(KINDS)}, or {_FORM}."
+            f"There is no preprocessing {quoted(text)}; choose one of {', '.join(KINDS)}, or "
+            f"{_FORM}."
         )
     found = _OWN.fullmatch(text)
     if found is None or found[1] == found[3]:
@@ -95,15 +97,15 @@ def _values(text: str, name: str, part: str) -> tuple[float, ...]:
         try:
             values.append(float(word))
         except ValueError:
-            raise _unusable(text, f"{word.strip()!r} is no number") from None
+            raise _unusable(text, f"{quoted(word.strip(), 40)} is no number") from None
         if not low <= values[-1] <= high:  # true for NaN as well
             raise _unusable(
                 text,
-                f"{name} may be {low:g} to {high:g}, not {word.strip()} (multiply by 255 what was "
-                "meant for pixels from 0 to 1)",
+                f"{name} may be {low:g} to {high:g}, not {one_line(word.strip(), 40)} (multiply by "
+                "255 what was meant for pixels from 0 to 1)",
             )
     return tuple(values)
 
 
 def _unusable(text: str, why: str) -> DataError:
-    return DataError(f"The preprocessing {text!r} cannot be used: {why}. Write {_FORM}.")
+    return DataError(f"The preprocessing {quoted(text)} cannot be used: {why}. Write {_FORM}.")

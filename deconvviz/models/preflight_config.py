@@ -12,7 +12,9 @@ from typing import Any
 from deconvviz.errors import CheckpointError
 from deconvviz.models.keras_classes import is_class, is_function, is_operation
 from deconvviz.models.preflight_sizes import require_shape, require_size, require_stored
+from deconvviz.wording import quoted
 
+_LONGEST_NAME = 255  # letters
 _DEEPEST = 200  # a model nested in a model goes four levels down
 _MOST_VALUES = 2**19  # DenseNet121 has 25,000
 _RUNS_CODE = {"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "__lambda__"}
@@ -49,8 +51,9 @@ def parse(path: Path, text: str | bytes) -> Config:
     except RecursionError:
         raise _too_deep(path) from None
     except ValueError as error:
+        reason = str(error).partition(";")[0]  # then comes advice for programmers
         raise CheckpointError(
-            f"{path} describes its model in damaged JSON ({error}). Copy or save the model again."
+            f"{path} describes its model in damaged JSON ({reason}). Copy or save the model again."
         ) from None
     if not isinstance(value, dict):
         raise CheckpointError(
@@ -83,6 +86,7 @@ def check_config(path: Path, config: Config, axes: frozenset[int], version: str 
         if isinstance(value, dict) and "class_name" in value:
             _require_known(path, value, version)
             _require_connected(path, value)
+            _require_name(path, value)
             require_stored(path, value, axes)
         elif isinstance(value, list):
             require_shape(path, key, value)
@@ -143,6 +147,20 @@ def _require_connected(path: Path, entry: Config) -> None:
                 f"{path} has a {entry['class_name']} that is connected to nothing; Keras never "
                 "saves one. It was not opened. Save the model again."
             )
+
+
+def _require_name(path: Path, entry: Config) -> None:
+    """Refuse a layer whose name would fill a screen, or write on the terminal."""
+    config = entry.get("config")
+    name = config.get("name") if isinstance(config, dict) else None
+    if isinstance(name, str) and not (
+        len(name) <= _LONGEST_NAME and " ".join(name.split()).isprintable()
+    ):
+        raise CheckpointError(
+            f"{path} has a {entry['class_name']} of the name {quoted(name)}; at most "
+            f"{_LONGEST_NAME} letters that can be printed are taken. It was not opened. Rename it, "
+            "and save the model again."
+        )
 
 
 def _is_known(entry: Config) -> bool:

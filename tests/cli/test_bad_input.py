@@ -254,3 +254,21 @@ def test_usage_errors_exit_with_2(call: Any) -> None:
     assert call("reconstruct").code == 2
     assert call("train", "--resume", "logs/x", "--name", "y").code == 2
     assert call("no-such-command").code == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--size", "9" * 5000),
+        ("--at", "9" * 5000 + ",1"),
+        ("--size", "y" * 100_000),
+        ("--at", "\x1b[2J"),
+    ],
+)
+def test_a_hostile_size_or_place_is_a_usage_error_in_few_words(
+    call: Any, option: str, value: str
+) -> None:
+    ended = call("reconstruct", "--ckpt", "a.keras", option, value)
+    assert ended.code == 2
+    assert "it takes" in ended.err
+    assert len(ended.err) < 500

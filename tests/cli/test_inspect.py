@@ -20,7 +20,7 @@ def brightness(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = keras.Sequential(
         [
             keras.Input((12, 12, 3)),
-            keras.layers.GlobalAveragePooling2D(name="mean"),
+            keras.layers.GlobalAveragePooling2D(name="mean[b]:a:"),
             keras.layers.Dense(2, activation="softmax", name="class"),
         ]
     )
@@ -51,6 +51,18 @@ def test_the_table_shows_every_layer_with_its_field_and_rule(call: Any, trained:
     assert hashlib.sha256((trained / "checkpoints" / "last.keras").read_bytes()).hexdigest() in (
         ended.out
     )
+
+
+def test_names_with_brackets_are_printed_as_they_are(
+    call: Any, brightness: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "a[" / "b].h5"
+    path.parent.mkdir()
+    path.write_bytes(brightness.read_bytes())
+    ended = call("inspect", "--ckpt", path)
+    assert ended.code == 0, ended.err
+    assert str(path) in ended.out
+    assert "mean[b]:a:" in ended.out
 
 
 def test_the_json_says_the_same_to_programs(call: Any, brightness: Path) -> None:
@@ -105,7 +117,7 @@ def ailing(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [
             keras.Input((12, 12, 3)),
             keras.layers.Conv2D(2, 1, strides=2, activation="relu", name="conv"),
-            keras.layers.GlobalAveragePooling2D(name="mean"),
+            keras.layers.GlobalAveragePooling2D(name="mean[b]:a:"),
             keras.layers.Dense(2, name="class"),
         ]
     )

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from deconvviz.data import fit_images, read_images
+from deconvviz.data.fitting import Target
 from deconvviz.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -125,3 +126,19 @@ def test_an_unknown_fit_is_refused() -> None:
     unknown: Any = "squeeze"
     with pytest.raises(DataError, match="no fit 'squeeze'; choose resize or crop"):
         fit_images(COLOURED, 8, fit=unknown)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_a_transparent_picture_of_many_rows_is_laid_on_white_as_a_whole_one(mode: str) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (600, 7, 4), np.uint8)
+    picture = Image.fromarray(pixels)
+    if mode == "P":
+        picture = picture.convert("RGB").quantize(64)
+        picture.info["transparency"] = 5
+    else:
+        picture = picture.convert(mode)
+    whole = picture.convert("RGBA")
+    paper = Image.new("RGBA", whole.size, "white")
+    expected = np.asarray(Image.alpha_composite(paper, whole).convert("RGB"))
+    made = Target((600, 7), fit="crop").make(picture, "It is")
+    np.testing.assert_array_equal(made, expected)

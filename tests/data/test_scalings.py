@@ -114,3 +114,14 @@ def test_a_wrong_name_is_refused_without_tensorflow() -> None:
         [sys.executable, "-c", WITHOUT_TENSORFLOW], capture_output=True, text=True
     )
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["y" * 100_000, "mean=" + "y" * 100_000 + ",std=1", "mean=" + "9" * 5000 + ",std=1", "\x1b[2J"],
+)
+def test_a_hostile_text_is_refused_in_few_printable_words(text: str) -> None:
+    with pytest.raises(DataError) as refused:
+        parse_scaling(text)
+    assert len(str(refused.value)) < 500
+    assert str(refused.value).isprintable()

@@ -396,6 +396,18 @@ BAD: dict[str, tuple[Make, tuple[str, ...]]] = {
         ),
         ("Keras 2.15.0", "Functional", *KERAS_2),
     ),
+    "a name that fills the screen": (
+        layer("Dense", name="y" * 100_000),
+        ("a Dense of the name", "at most 255 letters", "Rename it"),
+    ),
+    "a name that writes on the terminal": (
+        layer("Dense", name="a\x1b[2J"),
+        (r"'a\x1b[2J'", "that can be printed"),
+    ),
+    "a number of thousands of digits": (
+        archive({"config.json": b'{"a": ' + b"9" * 5000 + b"}"}),
+        ("damaged JSON (Exceeds the limit", "5000 digits)"),
+    ),
     "a call of nothing": (
         entry("Reshape", inbound_nodes=[{"args": [[[1.0] * 784]], "kwargs": {}}]),
         ("a Reshape that is connected to nothing",),
