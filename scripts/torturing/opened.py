@@ -26,6 +26,7 @@ LONGEST = 5.0  # seconds of work, the child's that looks at HDF5 among it
 _SILENCE = 40.0  # seconds by the clock, where other programs have the processors
 _MEMORY = 3 * 2**29  # bytes, 1.5 GiB
 _ORDER = (".keras", ".h5", "picture", ".keras", ".h5", *KINDS)  # how often each kind is tried
+_NOT_BEGUN = 3  # the exit status of a child that could not begin
 _WORDS = 2500  # characters of a refusal
 
 Open = Callable[[Path], Any]
@@ -52,6 +53,8 @@ def main() -> None:
         if said < len(cases):
             os.kill(child, signal.SIGKILL)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if status == _NOT_BEGUN:
+            sys.exit("The sound files cannot be made or opened.")
         if said < len(cases):
             _tell(cases[said], "lost", f"hangs, or ends the process ({status})")
         cases = cases[said + 1 :]
@@ -85,12 +88,17 @@ def _listen(reader: int, cases: list[int]) -> int:
 
 
 def _try_all(cases: list[int], seed: int, folder: Path, writer: int) -> None:
+    status = _NOT_BEGUN
     try:
         sound = folder / f"sound-{os.getppid()}"
         if not sound.exists():
             write_sound_files(sound)
         (folder / "mutated").mkdir(exist_ok=True)
         openers = _openers()
+        for kind in KINDS:
+            whole = [_try(openers[kind], file)[0] for file in (sound / kind).iterdir()]
+            assert "opened" in whole, f"no sound {kind} can be opened"
+        status = 0
         for case in cases:
             end = _try(openers[kind_of(case)], _write(case, seed, sound, folder))
             if end[0] != "lost":
@@ -98,7 +106,7 @@ def _try_all(cases: list[int], seed: int, folder: Path, writer: int) -> None:
             os.write(writer, json.dumps([case, *end]).encode() + b"\n")
     finally:
         traceback.print_exc()
-        os._exit(0)
+        os._exit(status)
 
 
 def _write(case: int, seed: int, sound: Path, folder: Path) -> Path:
@@ -151,8 +159,6 @@ def _peak() -> int:
 
 
 def _openers() -> dict[str, Open]:
-    import keras
-
     from deconvviz.cli.parts import read_parts
     from deconvviz.config import load_config
     from deconvviz.data import read_images
@@ -160,8 +166,7 @@ def _openers() -> dict[str, Open]:
     from deconvviz.models.files import load_model
     from deconvviz.training.state import restore_state
 
-    model, optimizer = network(), keras.optimizers.Adam()
-    optimizer.build(model.trainable_variables)
+    model, optimizer = network()
     asked = Asked(("conv",), 3, 0)
     return {
         ".keras": load_model,
@@ -180,7 +185,7 @@ def _run(path: Path, name: str) -> Any:
     """A run's folder of which one small file is the mutated one."""
     from deconvviz.training.rundir import RunDirectory
 
-    folder = path.parent / f"run-{zlib.crc32(name.encode()):08x}-{os.getpid()}"
+    folder = path.parents[1] / f"run-{zlib.crc32(name.encode()):08x}-{os.getpid()}"
     folder.mkdir(exist_ok=True)
     (folder / "config.toml").touch()
     (folder / name).write_bytes(path.read_bytes())

@@ -28,16 +28,21 @@ def write_sound_files(folder: Path) -> None:
     _search(folder / "search.npz" / "a")
 
 
-def network() -> Any:
-    """A network of each kind of layer that our own have."""
+def network() -> tuple[Any, Any]:
+    """A network of each kind of layer that our own have, the same each time, and its optimizer."""
     import keras
 
+    keras.utils.clear_session()  # names are counted, and stand in a saved state
+    keras.utils.set_random_seed(1)
     layers = keras.layers
     images = keras.Input(SIZE)
     x = layers.Conv2D(4, 3, padding="same", activation="relu", name="conv")(images)
     x = layers.MaxPooling2D(2, name="pool")(layers.BatchNormalization()(x))
     x = layers.Dropout(0.5, seed=1)(layers.Flatten()(x))
-    return keras.Model(images, layers.Dense(5, name="dense")(x))
+    model = keras.Model(images, layers.Dense(5, name="dense")(x))
+    optimizer = keras.optimizers.Adam()
+    optimizer.build(model.trainable_variables)
+    return model, optimizer
 
 
 def _models(folder: Path) -> None:
@@ -54,14 +59,13 @@ def _models(folder: Path) -> None:
         [layers.Input(SIZE), layers.Rescaling(1 / 255), inner, layers.GlobalMaxPooling2D()]
     )
     nested.compile("adam", "mse")
-    models = {"a": network(), "b": nested}
+    model, optimizer = network()
+    save_state(folder / "state.npz" / "a", model, optimizer, Progress(step=3, best=0.5))
+    models = {"a": model, "b": nested}
     for name, model in models.items():
         for kind in (".keras", ".h5"):
             model.save(folder / kind / f"{name}{kind}")
             (folder / kind / f"{name}{kind}").rename(folder / kind / name)
-    optimizer = keras.optimizers.Adam()
-    optimizer.build(models["a"].trainable_variables)
-    save_state(folder / "state.npz" / "a", models["a"], optimizer, Progress(step=3, best=0.5))
 
 
 def _run(folder: Path) -> None:
@@ -116,6 +120,6 @@ def _search(path: Path) -> None:
     from deconvviz.experiments.mining_state import Asked, Mined, save_state
     from deconvviz.experiments.top import nothing_yet
 
-    model = network()
+    model, _ = network()
     mined = Mined({"conv": nothing_yet("conv", 4, 3)}, 7, (123,))
     save_state(path, Asked(("conv",), 3, 0), model, mined)
