@@ -15,7 +15,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from pathlib import Path
 
@@ -24,16 +24,17 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # for scripts.torturing
 from scripts.torturing.subject import Subject, make_subject
 from scripts.torturing.table import FULL, HEAD, QUICK, Effort, Row
 
-Kind = Callable[[Effort, Subject, Path, Executor], Row]
+Kind = Callable[[Effort, Subject, Path, Executor], Row | Sequence[Row]]
 
 
 def kinds() -> dict[str, Kind]:
     """Give the rows by name."""
-    from scripts.torturing import answers, disks, environments, signals, together, training
+    from scripts.torturing import answers, disks, environments, inputs, signals, together, training
 
     each: tuple[Kind, ...] = (
         training.training,
         answers.answers,
+        inputs.inputs,
         disks.full_disk,
         disks.size_limit,
         disks.read_only,
@@ -88,9 +89,10 @@ def main() -> None:
     with ProcessPoolExecutor(2, mp_context=forks) as pool:
         for name in given.kind or known:
             (folder / name).mkdir()
-            made = known[name](QUICK if given.quick else FULL, subject, folder / name, pool)
-            lost += made.losses
-            print(made, flush=True)
+            rows = known[name](QUICK if given.quick else FULL, subject, folder / name, pool)
+            for made in [rows] if isinstance(rows, Row) else rows:
+                lost += made.losses
+                print(made, flush=True)
     print(f"\n{time.monotonic() - began:.0f} seconds.", *lost, sep="\n")
     if not lost:
         shutil.rmtree(folder)

@@ -85,7 +85,7 @@ def _trial(fault: Fault, subject: Subject, folder: Path, trial: tuple[str, int])
         before = {path: content(path) for path in _files(mine)}
         ended = command()
         _make_room(mine)
-        loss = _wrong(ended) or _harmed(before, name)
+        loss = not_plain(ended, 0, 1) or _harmed(before, name)
         if not loss:
             again = forked(_argv(name, mine), mine).ended()
             loss = not_plain(again, 0) or ("" if name == "resume" else subject.unlike(mine, name))
@@ -208,16 +208,8 @@ def _unheard(subject: Subject, folder: Path, name: str) -> str:
         os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
 
     argv = {"train": TRAIN, **ONLY_SAYS, **ANSWERS}[name]
-    loss = _wrong(plain(argv, mine, before=deafen).ended())
+    loss = not_plain(plain(argv, mine, before=deafen).ended(), 1)
     return f"{mine}: {name} > /dev/full: {loss}" if loss else ""
-
-
-def _wrong(ended: Ended) -> str:
-    if loss := not_plain(ended, 0, 1):
-        return loss
-    if ended.code == 1 and ended.err.count("Error:") != 1:
-        return f"{ended.err.count('Error:')} messages: {ended.err}"
-    return ""
 
 
 def _harmed(before: dict[Path, object], name: str) -> str:

@@ -44,7 +44,18 @@ RESUME = ("train", "--resume", str(RUN))
 _ASKED = ("--ckpt", str(RUN))
 ANSWERS = {
     "reconstruct": ("reconstruct", *_ASKED, "--limit", "3"),
-    "features": ("features", *_ASKED, "--layer", "pool1", "--layer", "pool2", "--features", "0-5"),
+    "features": (
+        "features",
+        *_ASKED,
+        "--layer",
+        "pool1",
+        "--layer",
+        "pool2",
+        "--features",
+        "0-5",
+        "-k",
+        "2",
+    ),
     "evolution": ("evolution", *_ASKED, "--layer", "pool1", "--feature", "0", "--feature", "1"),
     "sanity": ("sanity", *_ASKED, "--limit", "3", "--draws", "1", "--layer", "pool1"),
     "occlusion": ("occlusion", *_ASKED, "--limit", "2", "--square", "8", "--stride", "4"),

@@ -74,7 +74,9 @@ def not_plain(ended: Ended, *codes: int) -> str:
     for noise in NOISE:
         if noise in said:
             return f"{noise!r} on the screen: {tail(said)}"
-    return "" if said.strip() or 0 in codes else "not a word was said"
+    if ended.code == 1 and (messages := ended.err.count("Error:")) != 1:
+        return f"{messages} messages: {tail(said)}"
+    return "" if ended.code == 0 or said.strip() else "not a word was said"
 
 
 def tail(text: str, length: int = 300) -> str:
