@@ -2,14 +2,15 @@
 
 Compared are the sets of files and the bytes of each file, with these exceptions, which hold times
 or the process: of an event file, whose name is the moment and the process, what a reader of
-TensorBoard ends up with (tag, step, value of every point that was not struck out, and the number
-of graphs); of a `.keras` file, all but metadata.json, which holds the date, the weights array by
-array; of state.npz the arrays, since a zip file holds times; of run.json, all but the times at
-which the run began and finished.
+TensorBoard ends up with (tag, step, value of every point that was not struck out, and the number of
+graphs); of a `.keras` file, all but metadata.json, which holds the date, and the addresses in
+memory by which Keras names shared objects, the weights array by array; of state.npz the arrays,
+since a zip file holds times; of run.json, all but the times at which the run began and finished.
 """
 
 import io
 import json
+import re
 import struct
 import zipfile
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 
 _EVENTS = "*.tfevents.*"
+_SHARED = re.compile(rb'"shared_object_id": \d+')
 
 
 def difference(one: Path, other: Path, also: Callable[[Path], bool] = lambda path: True) -> str:
@@ -60,7 +62,7 @@ def content(path: Path) -> Any:
     if path.suffix == ".keras":
         with zipfile.ZipFile(path) as file:
             weights = file.read("model.weights.h5")
-            return file.read("config.json"), _arrays(weights)
+            return _SHARED.sub(b"", file.read("config.json")), _arrays(weights)
     return path.read_bytes()
 
 
