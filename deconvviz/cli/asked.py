@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from deconvviz.atomic import remove_abandoned
 from deconvviz.cli.checkpoint import (
     Checkpoint,
+    answers,
     checkpoint,
     input_shape,
     look_at,
@@ -52,7 +54,7 @@ class Asked:
     skip_broken: bool
     fit: Fit
     size: tuple[int, int] | None
-    logdir: Path
+    logdir: Path | None
     verbose: bool
     mixed: bool = False  # some images are files and some are the data set's
 
@@ -83,11 +85,13 @@ class Asked:
         if self.mixed or not self.files:
             require_images(self.ckpt, self.dataset, self.data_dir, self.preprocess)
         require_sound(self.files)
+        folder = answers(self.ckpt, self.logdir)
+        remove_abandoned(folder)
         import_tensorflow(self.verbose)
         from deconvviz.deconv.deconvnet import Deconvnet
         from deconvviz.models.files import open_model
 
-        found = checkpoint(self.ckpt, file, self.logdir)
+        found = checkpoint(self.ckpt, file, folder)
         net = Deconvnet(open_model(file), rules=rules, nonlinear=nonlinear)
         opened = Opened(self, found, net, nonlinear)
         opened.require_all(layers, forward_only)

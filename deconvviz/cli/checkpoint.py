@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from deconvviz.config import DataConfig
 from deconvviz.data.scalings import KINDS
-from deconvviz.errors import ConfigError, DataError
+from deconvviz.errors import ConfigError, DataError, DeconvvizError
 from deconvviz.models.preflight import ModelFile, inspect_file, model_file
+from deconvviz.training.rundir import RunDirectory
+from deconvviz.training.small_files import RunRecord
 
 if TYPE_CHECKING:
     from deconvviz.data import Preprocess
@@ -29,12 +31,14 @@ class Checkpoint:
     Attributes:
         file: the model file, looked at and found sound.
         folder: where pictures of it go.
+        run: the run's folder.
         data: a run's own data.
         seed: a run's seed.
     """
 
     file: ModelFile
     folder: Path
+    run: Path | None = None
     data: DataConfig | None = None
     seed: int = 0
 
@@ -42,6 +46,10 @@ class Checkpoint:
     def step(self) -> int | None:
         """The training step that the file was saved at; None where it does not say."""
         return self.file.step
+
+    def record(self) -> RunRecord | None:
+        """Read what a run says of itself; None for a file that belongs to none."""
+        return RunDirectory.open(self.run).record() if self.run else None
 
 
 def look_at(ckpt: Path) -> ModelFile:
@@ -57,15 +65,38 @@ def run_of(ckpt: Path) -> Path | None:
     return next((folder for folder in folders if os.path.isfile(folder / "config.toml")), None)
 
 
-def checkpoint(ckpt: Path, file: ModelFile, logdir: Path) -> Checkpoint:
-    """Find out whose file it is."""
-    from deconvviz.training.rundir import RunDirectory
+def answers(ckpt: Path, logdir: Path | None) -> Path:
+    """Name the folder in which what is found out about a network goes.
 
-    folder = run_of(ckpt)
-    if folder is None:
-        return Checkpoint(file, logdir / ckpt.stem)
-    config = RunDirectory.open(folder).config()
-    return Checkpoint(file, folder, config.data, config.train.seed)
+    Args:
+        ckpt: a run, whose own folder it is, or a file.
+        logdir: where it goes instead; None takes logs/ for a file.
+
+    Raises:
+        DeconvvizError: where nothing can be written there.
+    """
+    run = run_of(ckpt)
+    if run is not None and logdir is None:
+        folder = run
+    else:
+        folder = (logdir or Path("logs")) / (run.resolve().name if run else ckpt.stem)
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not os.path.isdir(there) or not os.access(there, os.W_OK | os.X_OK):
+        what = "cannot be written to" if os.path.isdir(there) else "is no folder"
+        raise DeconvvizError(
+            f"{there} {what}, and the answer was to go to {folder}. Give --logdir DIR, a folder "
+            "that can be written; it is made where it lacks."
+        )
+    return folder
+
+
+def checkpoint(ckpt: Path, file: ModelFile, folder: Path) -> Checkpoint:
+    """Find out whose file it is; `folder` takes the answers."""
+    run = run_of(ckpt)
+    if run is None:
+        return Checkpoint(file, folder)
+    config = RunDirectory.open(run).config()
+    return Checkpoint(file, folder, run, config.data, config.train.seed)
 
 
 def preprocess(checkpoint: Checkpoint, name: str | None, net: "Deconvnet") -> "Preprocess":

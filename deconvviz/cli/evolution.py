@@ -11,8 +11,9 @@ import click
 from rich.console import Console
 from rich.progress import track
 
+from deconvviz.atomic import remove_abandoned
 from deconvviz.cli import options
-from deconvviz.cli.checkpoint import look_at, run_of
+from deconvviz.cli.checkpoint import answers, look_at, run_of
 from deconvviz.cli.command import command
 from deconvviz.cli.data_options import refuse_meaningless
 from deconvviz.cli.pictures import own_config, say_taken
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     help="A feature map; may be repeated.  [default: the run's evolution.features]",
 )
 @options.RULES
+@options.LOGDIR
 @options.VERBOSE
 def evolution(
     ckpt: Path,
@@ -70,6 +72,7 @@ def evolution(
     layers: tuple[str, ...],
     features: tuple[int, ...],
     rules: str,
+    logdir: Path | None,
     verbose: bool,
 ) -> None:
     """Watch feature maps form: what each responded to most, at every step that a run kept.
@@ -79,6 +82,8 @@ def evolution(
     """
     refuse_meaningless(ckpt, None)
     run, kept = _kept(ckpt)
+    folder = answers(ckpt, logdir) / "evolution"
+    remove_abandoned(folder)
     import_tensorflow(verbose)
     from deconvviz.data import Preprocess, load_dataset
     from deconvviz.drawings.evolution import write_evolution
@@ -95,10 +100,9 @@ def evolution(
         tuple(dict.fromkeys(features)) or config.evolution.features,
         limit or config.evolution.images,
         rules,
-        run.path / "evolution" / "found",
+        folder / "found",
     )
     moments = _moments(kept, search)
-    folder = run.path / "evolution"
     record = {"run": str(run.path), "preprocess": search.preprocess.name}
     own = f"-feature{'+'.join(map(str, features))[:40]}" if features else ""
     for layer, of_layer in moments.items():

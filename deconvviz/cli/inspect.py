@@ -15,6 +15,7 @@ from rich.table import Table
 from deconvviz.cli import options
 from deconvviz.cli.checkpoint import checkpoint as find_out
 from deconvviz.cli.checkpoint import input_shape, look_at
+from deconvviz.cli.classes import require_own_classes
 from deconvviz.cli.command import command, refuse
 from deconvviz.cli.data_options import DATA_OPTIONS, refuse_meaningless, require_images
 from deconvviz.cli.diagnosis import diagnosis_record, print_diagnosis
@@ -95,6 +96,7 @@ def inspect(
         shape = input_shape(found, net, size)
         data = load(found, dataset, data_dir, max(shape[:2]), skip_broken)
         refuse_fit(data, shape)
+        require_own_classes(found, data, split)
         labelled = _labelled(found.data, data, shape, fit)
         part = labelled.take(split, limit)
         record["accuracy"] = _accuracy(net, labelled, part, split)

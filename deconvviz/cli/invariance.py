@@ -5,6 +5,7 @@ from rich.console import Console
 
 from deconvviz.cli import options
 from deconvviz.cli.asked import Asked, ask, folder_words
+from deconvviz.cli.classes import network_labels
 from deconvviz.cli.command import command
 from deconvviz.cli.pictures import mean_colour
 from deconvviz.listing import counted
@@ -48,11 +49,12 @@ def invariance(asked: Asked, limit: int, layers: tuple[str, ...]) -> None:
     layers = tuple(dict.fromkeys(layers)) or low_and_high(opened.net)
     dataset, scaling = opened.dataset(), opened.scaling
     pictured = opened.pictured(dataset, limit)
-    labels = dataset.split(asked.split).labels[:limit] if dataset else None
+    labels = network_labels(opened.checkpoint, dataset, asked.split) if dataset else None
+    own = None if labels is None else labels[:limit]
     inputs = scaling(pictured.images)
     fill = mean_colour(inputs, scaling)
     with Console(stderr=True).status(f"transforming {counted(len(inputs), 'image')}"):
-        record = measure_invariance(opened.net, inputs, labels, layers, fill=fill)
+        record = measure_invariance(opened.net, inputs, own, layers, fill=fill)
     folder = opened.folder("invariance", pictured.source, pictured.split, folder_words(layers))
     step, about = opened.checkpoint.step, opened.record()
     path = write_invariance(folder, record, pictured, scaling, step, about)

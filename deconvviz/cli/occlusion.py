@@ -10,7 +10,7 @@ from rich.progress import track
 
 from deconvviz.cli import options
 from deconvviz.cli.asked import Asked, Opened, ask, folder_words
-from deconvviz.cli.checkpoint import run_of
+from deconvviz.cli.classes import network_labels
 from deconvviz.cli.command import command
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def occlusion(
 
     One figure an image: the image, what its strongest feature map shows, how active that map still
     is, how probable the image's class still is, and which class is the most probable. As a PNG and
-    in TensorBoard, in the run's folder under occlusion/. The class of pictures of your own is the
-    one that the network finds in them.
+    in TensorBoard, in the run's folder under occlusion/. The class of pictures whose class the
+    network did not learn, such as your own, is the one that it finds in them.
     """
     opened = asked.open(rules, nonlinear, [layer] if layer else [])
     from deconvviz.drawings.occlusion import write_occlusions
@@ -116,21 +116,17 @@ def _source(opened: Opened, limit: int) -> _Source:
 
     data, shape, asked = opened.dataset(), opened.shape, opened.asked
     pictured = opened.pictured(data, limit)
+    record = opened.checkpoint.record()
+    learnt = record.data.classes if record else ()
+    unknown = (None,) * len(pictured.images)
     if data is None:
-        unknown = (None,) * len(pictured.images)
-        return _Source(pictured, unknown, _classes_of(opened), _mean_colour(pictured.images))
+        return _Source(pictured, unknown, learnt, _mean_colour(pictured.images))
     colour = _mean_colour(data.train.images)[None]
     mean = fit_images(colour, shape[:2], grey=shape[2] == 1, fit=asked.fit)[0]
-    labels = data.split(asked.split).labels[:limit].tolist()
-    return _Source(pictured, tuple(labels), data.classes, mean)
-
-
-def _classes_of(opened: Opened) -> tuple[str, ...]:
-    """Name the classes that a run was trained on; a stranger's file does not say."""
-    from deconvviz.training.rundir import RunDirectory
-
-    folder = run_of(opened.asked.ckpt)
-    return RunDirectory.open(folder).record().data.classes if folder else ()
+    labels = network_labels(opened.checkpoint, data, asked.split)
+    if labels is None:
+        return _Source(pictured, unknown, learnt, mean)
+    return _Source(pictured, tuple(labels[:limit].tolist()), data.classes, mean)
 
 
 def _mean_colour(images: "npt.NDArray[np.uint8]") -> "npt.NDArray[np.uint8]":

@@ -102,9 +102,8 @@ PREPROCESS = click.option(
 LOGDIR = click.option(
     "--logdir",
     type=click.Path(path_type=Path),
-    default=Path("logs"),
-    show_default=True,
-    help="Where a file that belongs to no run gets its folder.",
+    help="Where the answer gets its folder.  [default: the run's own folder; logs for a file that "
+    "belongs to no run]",
 )
 FIT = click.option(
     "--fit",
