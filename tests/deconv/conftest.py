@@ -540,11 +540,11 @@ def reference() -> type[Reference]:
 
 
 @pytest.fixture(scope="session")
-def need_convolutions_in() -> Callable[[str], None]:
-    """Give what skips a test where TensorFlow cannot convolve in a precision.
+def need_kernels_in() -> Callable[[str], None]:
+    """Give what skips a test where TensorFlow can neither convolve nor pool in a precision.
 
     It asks oneDNN to wherever the processor could, and oneDNN refuses where ONEDNN_MAX_CPU_ISA
-    leaves out what that takes: of the two together, no convolution in half precision runs at all.
+    leaves out what that takes: of the two together, nothing in half precision runs at all.
     """
 
     @functools.cache
@@ -558,7 +558,7 @@ def need_convolutions_in() -> Callable[[str], None]:
 
     def need(dtype: str) -> None:
         if not convolves(dtype):
-            pytest.skip(f"oneDNN, limited by ONEDNN_MAX_CPU_ISA, has no convolution in {dtype}")
+            pytest.skip(f"oneDNN, limited by ONEDNN_MAX_CPU_ISA, has no kernels in {dtype}")
 
     return need
 

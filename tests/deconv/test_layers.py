@@ -496,9 +496,9 @@ def half_precision() -> Iterator[None]:
 
 @pytest.mark.usefixtures("half_precision")
 def test_a_network_in_half_precision_gives_float32_maps_near_the_tapes(
-    reference: Any, need_convolutions_in: Any
+    reference: Any, need_kernels_in: Any
 ) -> None:
-    need_convolutions_in("float16")
+    need_kernels_in("float16")
 
     def step(x: Any) -> Any:
         x = layers.Conv2D(6, 3, padding="same", activation="relu")(x)

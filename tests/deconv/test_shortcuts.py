@@ -43,8 +43,10 @@ def test_without_switches_a_pool_is_undone_at_them_ties_and_overlaps_included(
     dtype: tf.DType,
     many: int,
     monkeypatch: pytest.MonkeyPatch,
+    need_kernels_in: Any,
     assert_equal_up_to_rounding: Any,
 ) -> None:
+    need_kernels_in(dtype.name)
     monkeypatch.setattr(shortcuts, "_MANY_VALUES", many)
     pool = layers.MaxPooling2D(window, strides, padding, dtype=dtype.name)
     for size, ties in itertools.product([(8, 8), (7, 11)], [True, False]):
@@ -89,9 +91,9 @@ def test_a_kernel_turned_around_transposes_the_convolution(
     "how", [{}, {"padding": "same", "strides": 2}, {"dilation_rate": 2}, {"groups": 2}], ids=str
 )
 def test_a_convolution_with_its_bias_fused_is_the_layers(
-    how: Any, dtype: str, bias: bool, need_convolutions_in: Any, assert_equal_up_to_rounding: Any
+    how: Any, dtype: str, bias: bool, need_kernels_in: Any, assert_equal_up_to_rounding: Any
 ) -> None:
-    need_convolutions_in(dtype.removeprefix("mixed_"))
+    need_kernels_in(dtype.removeprefix("mixed_"))
     normal = keras.initializers.RandomNormal(stddev=1.0, seed=5)
     conv = layers.Conv2D(6, (3, 2), use_bias=bias, bias_initializer=normal, dtype=dtype, **how)
     x = tf.cast(noise(2, 9, 8, 4), conv.compute_dtype)
