@@ -7,6 +7,7 @@ The names below load TensorFlow when they are first used, so that `import deconv
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from deconvviz.backend import require_importable, require_keras_on_tensorflow
 from deconvviz.errors import (
     CheckpointError,
     ConfigError,
@@ -53,4 +54,8 @@ def __dir__() -> list[str]:
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'deconvviz' has no attribute {name!r}")
+    require_importable()
     return getattr(import_module(_HOMES[name]), name)
+
+
+require_keras_on_tensorflow()

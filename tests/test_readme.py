@@ -25,7 +25,7 @@ COMMANDS = [
 
 
 def test_the_readme_shows_every_command() -> None:
-    from deconvviz.cli import cli
+    from deconvviz.cli.commands import cli
 
     shown = {command.split()[1] for command in COMMANDS}
     assert shown == set(cli.list_commands(click.Context(cli)))
@@ -33,7 +33,7 @@ def test_the_readme_shows_every_command() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_the_readme_has_only_options_that_exist(command: str) -> None:
-    from deconvviz.cli import cli
+    from deconvviz.cli.commands import cli
 
     name, *arguments = shlex.split(command)[1:]
     context = click.Context(cli)

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "deconvviz"
 FLOORS = (
     {"errors", "listing", "wording"},
     {"toml_text", "locks"},
-    {"atomic", "config"},
+    {"atomic", "backend", "config"},
     {"data", "deconv", "render"},
     {"models"},
     {"experiments"},
@@ -86,7 +86,7 @@ def test_composing_needs_nothing_but_numpy() -> None:
 HELP = """
 import sys, click, deconvviz
 from click.testing import CliRunner
-from deconvviz.cli import cli
+from deconvviz.cli.commands import cli
 
 def ask(command, path=()):
     result = CliRunner().invoke(cli, [*path, "--help"])

@@ -7,7 +7,6 @@ without TensorFlow is refused before it is imported, which takes seconds.
 
 import hashlib
 import re
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, partial, wraps
@@ -29,7 +28,7 @@ from deconvviz.cli.command import refuse
 from deconvviz.cli.data_options import DATA_OPTIONS, refuse_meaningless, require_images
 from deconvviz.cli.pictures import Fit, Shape, data_set, load, own_images, refuse_fit, require_sound
 from deconvviz.cli.quiet import import_tensorflow
-from deconvviz.cli.tensorboard import EVERY_STEP
+from deconvviz.cli.tensorboard import tensorboard
 from deconvviz.data.scalings import parse_scaling
 from deconvviz.errors import ConfigError, DeconvvizError
 
@@ -197,8 +196,7 @@ class Opened:
 
     def say_where(self) -> None:
         """Tell a person how to see it in TensorBoard."""
-        logs = shlex.quote(str(self.checkpoint.folder.parent))
-        click.echo(f"In TensorBoard: tensorboard --logdir {logs} {EVERY_STEP}")
+        click.echo(f"In TensorBoard: {tensorboard(self.checkpoint.folder.parent)}")
 
 
 def folder_words(layers: Sequence[str]) -> str:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 from rich import box
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from deconvviz.cli import options
@@ -18,6 +17,7 @@ from deconvviz.cli.command import command, refuse
 from deconvviz.cli.data_options import DATA_OPTIONS
 from deconvviz.cli.parts import MarkedImage, picture_size, read_parts, seen_box
 from deconvviz.cli.pictures import mean_colour, own_images
+from deconvviz.cli.progress import each
 from deconvviz.errors import DataError
 
 if TYPE_CHECKING:
@@ -156,10 +156,7 @@ def _fitted(
 
 
 def _watched(steps: "Sequence[Step]") -> "Iterable[Step]":
-    screen = Console(stderr=True)
-    return track(
-        steps, "hiding parts", console=screen, transient=True, disable=not screen.is_terminal
-    )
+    return each(steps, "hiding parts")
 
 
 def _print_table(record: "Correspondence") -> None:

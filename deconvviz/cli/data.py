@@ -4,10 +4,11 @@ from pathlib import Path
 
 import click
 
+from deconvviz.cli.commands import Suggesting
 from deconvviz.cli.quiet import import_tensorflow
 
 
-@click.group()
+@click.group(cls=Suggesting)
 def data() -> None:
     """Bring data in without a network connection."""
 

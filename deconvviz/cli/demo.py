@@ -8,13 +8,14 @@ import click
 import numpy as np
 from numpy.typing import ArrayLike
 
+from deconvviz.cli.commands import Suggesting
 from deconvviz.cli.quiet import import_tensorflow
 
 ONES = np.ones((4, 4), np.float32)
 KERNEL = np.array([[1, 0], [-1, -2]], np.float32)
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Suggesting, invoke_without_command=True)
 @click.pass_context
 def demo(context: click.Context) -> None:
     """Small worked examples, with their numbers."""

@@ -1,15 +1,12 @@
 """`deconvviz evolution`: the networks that a run kept, and what their feature maps came to see."""
 
 import hashlib
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.progress import track
 
 from deconvviz.atomic import remove_abandoned
 from deconvviz.cli import options
@@ -17,8 +14,10 @@ from deconvviz.cli.checkpoint import answers, look_at, run_of
 from deconvviz.cli.command import command
 from deconvviz.cli.data_options import refuse_meaningless
 from deconvviz.cli.pictures import own_config, say_taken
+from deconvviz.cli.progress import each, kept_when_stopped, waiting
 from deconvviz.cli.quiet import import_tensorflow
-from deconvviz.cli.tensorboard import EVERY_STEP
+from deconvviz.cli.stopping import Stopped
+from deconvviz.cli.tensorboard import tensorboard
 from deconvviz.errors import CheckpointError
 from deconvviz.listing import counted
 
@@ -90,7 +89,8 @@ def evolution(
 
     config = run.config()
     data = own_config(config.data, data_dir, skip_broken)
-    dataset = load_dataset(data, config.train.seed)
+    with waiting(f"loading {data.name}"):
+        dataset = load_dataset(data, config.train.seed)
     if data_dir:
         say_taken(dataset)
     search = _Search(
@@ -102,29 +102,29 @@ def evolution(
         rules,
         folder / "found",
     )
-    moments = _moments(kept, search)
-    record = {"run": str(run.path), "preprocess": search.preprocess.name}
-    own = f"-feature{'+'.join(map(str, features))[:40]}" if features else ""
-    for layer, of_layer in moments.items():
-        name = f"{search.dataset.name}-{rules}-{layer.replace('/', '.')}"
-        path = write_evolution(
-            folder / f"{name}-{of_layer[0].searched}images{own}",
-            of_layer,
-            search.dataset.train.images,
-            search.preprocess,
-            search.dataset.name,
-            rules,
-            record,
-        )
-        click.echo(f"{counted(len(of_layer), 'step')} of {layer}: {path}")
-    click.echo(f"In TensorBoard: tensorboard --logdir {shlex.quote(str(folder))} {EVERY_STEP}")
-    if len(of_layer) < len(kept):
-        click.echo(
+    with kept_when_stopped():
+        moments, stopped = _moments(kept, search)
+        record = {"run": str(run.path), "preprocess": search.preprocess.name}
+        own = f"-feature{'+'.join(map(str, features))[:40]}" if features else ""
+        for layer, of_layer in moments.items():
+            name = f"{search.dataset.name}-{rules}-{layer.replace('/', '.')}"
+            path = write_evolution(
+                folder / f"{name}-{of_layer[0].searched}images{own}",
+                of_layer,
+                search.dataset.train.images,
+                search.preprocess,
+                search.dataset.name,
+                rules,
+                record,
+            )
+            click.echo(f"{counted(len(of_layer), 'step')} of {layer}: {path}")
+        click.echo(f"In TensorBoard: {tensorboard(folder)}")
+    if stopped:
+        stopped.words = (
             f"Stopped after {len(of_layer)} of {counted(len(kept), 'step')}; what was found is "
-            "drawn. The same call goes on from there.",
-            err=True,
+            "drawn. The same call goes on from there."
         )
-        raise SystemExit(130)
+        raise stopped
 
 
 @dataclass(frozen=True)
@@ -176,29 +176,25 @@ def _kept(ckpt: Path) -> "tuple[RunDirectory, dict[int, Path]]":
     return run, kept
 
 
-def _moments(kept: dict[int, Path], search: _Search) -> "dict[str, list[Moment]]":
-    """Search with one network after the other; Ctrl-C keeps what is found."""
+def _moments(
+    kept: dict[int, Path], search: _Search
+) -> "tuple[dict[str, list[Moment]], Stopped | None]":
+    """Search with one network after the other, until all are done or the command is stopped."""
     found: dict[str, list[Moment]] = {}
     try:
         for step, net in _networks(kept, search.rules):
             for layer, moment in search.at(net, step).items():
                 found.setdefault(layer, []).append(moment)
-    except KeyboardInterrupt:
+    except Stopped as stopped:
         if not found:
             raise
-    return found
+        return found, stopped
+    return found, None
 
 
 def _networks(kept: dict[int, Path], rules: str) -> "Iterator[tuple[int, Deconvnet]]":
     from deconvviz.deconv.deconvnet import Deconvnet
     from deconvviz.models.files import load_model
 
-    screen = Console(stderr=True)
-    for step, file in track(
-        list(kept.items()),
-        "searching at each step",
-        console=screen,
-        transient=True,
-        disable=not screen.is_terminal,
-    ):
+    for step, file in each(list(kept.items()), f"searching at {len(kept)} steps"):
         yield step, Deconvnet(load_model(file), rules=rules)

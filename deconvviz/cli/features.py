@@ -2,20 +2,16 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
 from deconvviz.cli import options
 from deconvviz.cli.asked import Asked, Opened, ask, folder_words
 from deconvviz.cli.command import command
-from deconvviz.cli.progress import kept_when_stopped
+from deconvviz.cli.progress import counting, kept_when_stopped
 from deconvviz.errors import DeconvvizError, UnsupportedLayerError
 from deconvviz.listing import counted, listed
 from deconvviz.wording import quoted
@@ -107,10 +103,11 @@ def features(
     k = _as_many_as(len(pictured.images), k)
     search = _Search(layers, chosen, k, limit, rules)
     record = {**opened.record(), "limit": limit}
-    for layer, top in _strongest(opened, pictured, search).items():
-        of = Features(opened.net, top, pictured, opened.scaling, rules)
-        folder = opened.folder("features", *search.folder_words(pictured, layer))
-        _draw(of, folder, chosen, opened.checkpoint.step, record)
+    with kept_when_stopped():
+        for layer, top in _strongest(opened, pictured, search).items():
+            of = Features(opened.net, top, pictured, opened.scaling, rules)
+            folder = opened.folder("features", *search.folder_words(pictured, layer))
+            _draw(of, folder, chosen, opened.checkpoint.step, record)
     opened.say_where()
 
 
@@ -214,19 +211,10 @@ def _strongest(
     split = Split(pictured.images, np.zeros(count, np.int64))
     batches = evaluation_batches(split, opened.scaling, _BATCH)
     keep = search.kept(opened, pictured)
-    with _progress(count) as progress:
+    with counting(f"looking through {counted(count, 'image')}", count) as progress:
         return strongest_activations(
             opened.net, batches, search.layers, search.k, keep=keep, progress=progress
         )
-
-
-@contextmanager
-def _progress(count: int) -> Iterator[Any]:
-    screen = Console(stderr=True)
-    live = Progress(console=screen, transient=True, disable=not screen.is_terminal)
-    with kept_when_stopped(), live:
-        task = live.add_task(f"looking through {counted(count, 'image')}", total=count)
-        yield lambda done: live.update(task, completed=done)
 
 
 def _draw(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich import box
 from rich.console import Console
-from rich.progress import Progress, track
 from rich.table import Table
 
 from deconvviz.cli import options
@@ -21,6 +20,7 @@ from deconvviz.cli.data_options import DATA_OPTIONS, refuse_meaningless, require
 from deconvviz.cli.diagnosis import diagnosis_record, print_diagnosis
 from deconvviz.cli.layer_table import print_layers
 from deconvviz.cli.pictures import load, refuse_fit
+from deconvviz.cli.progress import counting, each
 from deconvviz.cli.quiet import import_tensorflow
 from deconvviz.config import DataConfig
 from deconvviz.listing import counted
@@ -149,20 +149,12 @@ def _accuracy(net: "Deconvnet", labelled: _Labelled, part: "Split", split: str) 
 
     ways = [Preprocess(kind, labelled.crop) for kind in scalings_for(labelled.shape[2])]
     measured = accuracies(net.model, part, ways, len(labelled.dataset.classes))
-    screen = Console(stderr=True)
-    each = track(
-        measured,
-        "accuracy under each preprocessing",
-        total=len(ways),
-        console=screen,
-        transient=True,
-        disable=not screen.is_terminal,
-    )
+    measured = each(measured, "accuracy under each preprocessing", len(ways))
     return {
         "dataset": labelled.dataset.name,
         "split": split,
         "images": len(part.images),
-        "preprocess": {way.name: accuracy for way, accuracy in each},
+        "preprocess": {way.name: accuracy for way, accuracy in measured},
     }
 
 
@@ -175,10 +167,8 @@ def _diagnose(
 
     accuracy = record["accuracy"]["preprocess"]
     way = Preprocess(labelled.preprocess or max(accuracy, key=accuracy.get), labelled.crop)
-    screen = Console(stderr=True)
-    with Progress(console=screen, transient=True, disable=not screen.is_terminal) as live:
-        task = live.add_task("what the feature maps do", total=len(part.images))
-        found = diagnose(net, part.images, way, lambda done: live.update(task, completed=done))
+    with counting("what the feature maps do", len(part.images)) as done:
+        found = diagnose(net, part.images, way, done)
     record["diagnosis"] = diagnosis_record(found)
     if not as_json:
         print_diagnosis(_console(), found, _images(record["accuracy"]))

@@ -1,13 +1,13 @@
 """`deconvviz invariance`: how far features move when what an image shows is moved."""
 
 import click
-from rich.console import Console
 
 from deconvviz.cli import options
 from deconvviz.cli.asked import Asked, ask, folder_words
 from deconvviz.cli.classes import network_labels
 from deconvviz.cli.command import command
 from deconvviz.cli.pictures import mean_colour
+from deconvviz.cli.progress import working
 from deconvviz.listing import counted
 
 _COLOURS = 6  # of the curves, told apart by everybody
@@ -53,7 +53,7 @@ def invariance(asked: Asked, limit: int, layers: tuple[str, ...]) -> None:
     own = None if labels is None else labels[:limit]
     inputs = scaling(pictured.images)
     fill = mean_colour(inputs, scaling)
-    with Console(stderr=True).status(f"transforming {counted(len(inputs), 'image')}"):
+    with working(f"transforming {counted(len(inputs), 'image')}"):
         record = measure_invariance(opened.net, inputs, own, layers, fill=fill)
     folder = opened.folder("invariance", pictured.source, pictured.split, folder_words(layers))
     step, about = opened.checkpoint.step, opened.record()

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.progress import track
 
 from deconvviz.cli import options
 from deconvviz.cli.asked import Asked, Opened, ask, folder_words
 from deconvviz.cli.classes import network_labels
 from deconvviz.cli.command import command
+from deconvviz.cli.progress import each as in_turn
+from deconvviz.listing import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -149,14 +149,7 @@ def _occluded(opened: Opened, source: _Source, what: _Sweep) -> Iterator["Occlud
     value = 0.0 if scaling.name == "standardize" else scaling(source.mean[None])[0, 0, 0]
     square = square_for(inputs.shape[1:], value, what.square, what.stride)
     known = source.classes if len(source.classes) == net.model.outputs[0].shape[-1] else ()
-    screen = Console(stderr=True)
-    for index in track(
-        range(len(inputs)),
-        "hiding parts",
-        console=screen,
-        transient=True,
-        disable=not screen.is_terminal,
-    ):
+    for index in in_turn(range(len(inputs)), f"hiding parts of {counted(len(inputs), 'image')}"):
         record = occlude(net, inputs[index], source.labels[index], what.layer, square, what.feature)
         yield OccludedImage(
             record=record,

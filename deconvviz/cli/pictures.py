@@ -8,6 +8,7 @@ import click
 from deconvviz.cli.checkpoint import Checkpoint
 from deconvviz.cli.command import refuse
 from deconvviz.cli.data_options import NO_FOLDER, NO_IMAGES
+from deconvviz.cli.progress import waiting
 from deconvviz.config import DataConfig
 from deconvviz.errors import ConfigError
 from deconvviz.listing import counted
@@ -83,7 +84,8 @@ def load(
     from deconvviz.data import load_dataset
 
     config = _config(checkpoint.data, name, data_dir, side, skip_broken)
-    dataset = load_dataset(config, checkpoint.seed)
+    with waiting(f"loading {config.name}"):
+        dataset = load_dataset(config, checkpoint.seed)
     if name or data_dir:
         say_taken(dataset)
     return dataset

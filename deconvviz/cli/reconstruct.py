@@ -5,11 +5,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
 from deconvviz.cli import options
 from deconvviz.cli.asked import Asked, Opened, ask, folder_words
 from deconvviz.cli.command import command
+from deconvviz.cli.progress import working
+from deconvviz.cli.stopping import if_stopped
 from deconvviz.listing import counted
 
 if TYPE_CHECKING:
@@ -59,20 +60,31 @@ def reconstruct(
     if at and not features:
         raise click.UsageError("--at chooses a unit of a feature map: say which with --feature.")
     opened = asked.open(rules, nonlinear, layers)
-    from deconvviz.drawings.rows import ON_THE_PAGE, max_pools, write_rows
+    from deconvviz.drawings.rows import max_pools
 
     layers = tuple(dict.fromkeys(layers)) or max_pools(opened.net)
     for layer in layers:
         opened.net.require(layer)
     of = _Units(layers, features, at, rules)
     pictured = opened.pictured(opened.dataset(), limit)
-    record = {**opened.record(), **of.record(opened)}
     if at:
         _note_sameness(opened, layers)
-    with Console(stderr=True).status(f"reconstructing {counted(len(pictured.images), 'image')}"):
+    with working(f"reconstructing {counted(len(pictured.images), 'image')}"):
         drawings = list(_drawings(opened, pictured, of))
+    with if_stopped(
+        "Stopped. Folders that were named are complete; the same command makes the others."
+    ):
+        _write(opened, drawings, of)
+    opened.say_where()
+
+
+def _write(opened: Opened, drawings: "list[_Drawing]", of: "_Units") -> None:
+    from deconvviz.drawings.rows import ON_THE_PAGE, write_rows
+
+    record = {**opened.record(), **of.record(opened)}
     for drawing in drawings:
-        folder = opened.folder("reconstructions", *of.folder_words(pictured, drawing.layers))
+        words = of.folder_words(drawing.pictured, drawing.layers)
+        folder = opened.folder("reconstructions", *words)
         page = write_rows(
             folder, drawing.rows, drawing.pictured, opened.checkpoint.step, record, drawing.details
         )
@@ -80,7 +92,6 @@ def reconstruct(
             f"{counted(len(drawing.pictured.labels), 'row')}, {' | '.join(drawing.rows.names)}: "
             f"{folder}\nOn one page, the first {ON_THE_PAGE} at most: {page}"
         )
-    opened.say_where()
 
 
 @dataclass(frozen=True)

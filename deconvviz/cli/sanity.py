@@ -1,12 +1,11 @@
 """`deconvviz sanity`: what may, and what may not, be read off a network's pictures."""
 
 import click
-from rich.console import Console
 
 from deconvviz.cli import options
 from deconvviz.cli.asked import Asked, ask, folder_words
 from deconvviz.cli.command import command
-from deconvviz.cli.progress import kept_when_stopped
+from deconvviz.cli.progress import kept_when_stopped, working
 
 _LIMIT, _DRAWS = 24, 2
 
@@ -66,8 +65,8 @@ def sanity(
     pictured = opened.pictured(opened.dataset(), limit)
     inputs, settings = scaling(pictured.images), Settings(draws, seed)
     keep = opened.checkpoint.folder / "sanity" / "unfinished"
-    with kept_when_stopped(), Console(stderr=True).status(f"checking {layer}") as status:
-        found = check(net, inputs, layer, rules, feature, settings, status.update, keep)
+    with kept_when_stopped(), working(f"checking {layer}") as now:
+        found = check(net, inputs, layer, rules, feature, settings, now, keep)
     folder = opened.folder(
         "sanity",
         pictured.source,

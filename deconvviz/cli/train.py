@@ -10,9 +10,11 @@ import click
 from deconvviz.cli.command import command, refuse
 from deconvviz.cli.data_options import refuse_directory
 from deconvviz.cli.pictures import say_taken
+from deconvviz.cli.progress import waiting
 from deconvviz.cli.quiet import import_tensorflow
 from deconvviz.cli.settings import Settings
-from deconvviz.cli.tensorboard import EVERY_STEP
+from deconvviz.cli.stopping import if_stopped
+from deconvviz.cli.tensorboard import tensorboard, word
 from deconvviz.config import RunConfig, load_config
 from deconvviz.training.longer import LONGER, finished_words, is_finished, require_can_end_at
 from deconvviz.training.rundir import CONFIG, RunDirectory
@@ -100,15 +102,18 @@ def train(
         from deconvviz.training.train import Trainer
 
         # Data and network come first: where they fail, no empty run is left behind.
-        dataset = load_dataset(config.data, config.train.seed)
+        with waiting(f"loading {config.data.name}"):
+            dataset = load_dataset(config.data, config.train.seed)
         say_taken(dataset, err=False)
         trainer = Trainer(config, dataset)
         if run is None:
             run = RunDirectory.create(logdir, name, config_file.stem if config_file else "classic")
             held.enter_context(run.writing())
             run.begin(config)
-        click.echo(f"Watch it: tensorboard --logdir {run.path.parent} {EVERY_STEP}")
-        _tell(run, config, _fit(trainer, run))
+        click.echo(f"Watch it: {tensorboard(run.path.parent)}")
+        with if_stopped(f"Stopped at once. It goes on from where it was saved: {_resume(run)}"):
+            outcome = _fit(trainer, run)
+        _tell(run, config, outcome)
 
 
 def _fit(trainer: "Trainer", run: RunDirectory) -> "Outcome":
@@ -122,11 +127,15 @@ def _tell(run: RunDirectory, config: RunConfig, outcome: "Outcome") -> None:
     if outcome.stopped_by is not None:
         click.echo(
             f"Stopped at step {outcome.step} of {config.train.steps}, and saved. "
-            f"Go on with: deconvviz train --resume {run.path}"
+            f"Go on with: {_resume(run)}"
         )
         raise SystemExit(128 + outcome.stopped_by)
     click.echo(
         f"Test accuracy {outcome.accuracy:.3f} after {outcome.step} steps.\n"
-        f"Pictures of its layers: deconvviz reconstruct --ckpt {run.path}\n"
+        f"Pictures of its layers: deconvviz reconstruct --ckpt {word(run.path)}\n"
         f"Run: {run.path}"
     )
+
+
+def _resume(run: "RunDirectory") -> str:
+    return f"deconvviz train --resume {word(run.path)}"

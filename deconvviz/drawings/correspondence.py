@@ -16,7 +16,15 @@ from matplotlib.patches import Rectangle
 from deconvviz.drawings.anew import drawn_anew
 from deconvviz.experiments.correspondence import Correspondence
 from deconvviz.listing import counted
-from deconvviz.render.figures import INK, PALETTE, QUIET, figure_pixels, new_figure, quiet_axes
+from deconvviz.render.figures import (
+    INK,
+    PALETTE,
+    QUIET,
+    figure_pixels,
+    new_figure,
+    own_style,
+    quiet_axes,
+)
 from deconvviz.render.png import write_picture
 from deconvviz.render.scaling import Pixels, three_channels
 from deconvviz.render.tensorboard import EventLog
@@ -63,6 +71,7 @@ def table(record: Correspondence) -> list[tuple[str, ...]]:
     ]
 
 
+@own_style()
 def draw_correspondence(shown: ComparedImages) -> Pixels:
     """Draw the images with their boxes, and Δ of each part beside its control, a plot a layer.
 

@@ -23,7 +23,15 @@ from deconvviz.experiments.invariance import Curves, Invariance
 from deconvviz.experiments.transforming import transformed
 from deconvviz.listing import counted
 from deconvviz.render.compose import enlarge
-from deconvviz.render.figures import INK, PALETTE, QUIET, figure_pixels, new_figure, quiet_axes
+from deconvviz.render.figures import (
+    INK,
+    PALETTE,
+    QUIET,
+    figure_pixels,
+    new_figure,
+    own_style,
+    quiet_axes,
+)
 from deconvviz.render.png import write_picture
 from deconvviz.render.scaling import Pixels, three_channels
 from deconvviz.render.tensorboard import EventLog
@@ -67,6 +75,7 @@ def write_invariance(
     return path
 
 
+@own_style()
 def draw(record: Invariance, pictured: Pictured, preprocess: Preprocess) -> Pixels:
     """Draw a row a transformation: variants, a plot of distances a layer, the probabilities.
 

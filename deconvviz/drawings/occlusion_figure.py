@@ -14,7 +14,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch, Rectangle
 
 from deconvviz.experiments.occlusion import Occlusion
-from deconvviz.render.figures import INK, PALETTE, figure_pixels, new_figure, quiet_axes
+from deconvviz.render.figures import INK, PALETTE, figure_pixels, new_figure, own_style, quiet_axes
 from deconvviz.render.scaling import Pixels, symmetric, three_channels
 
 _PANEL, _ACROSS, _DOWN, _LEFT, _TOP = 300, 380, 350, 16, 34  # pixels: a panel, and where it lies
@@ -52,6 +52,7 @@ class OccludedImage:
         return self.classes[index] if self.classes else f"class {index}"
 
 
+@own_style()
 def draw_occlusion(shown: OccludedImage) -> Pixels:
     """Draw image, projection, activity, probability and most probable class of one image.
 

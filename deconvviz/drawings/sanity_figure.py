@@ -7,7 +7,15 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from deconvviz.experiments.findings import EDGES, Row, Sanity, mean
-from deconvviz.render.figures import INK, PALETTE, QUIET, figure_pixels, new_figure, quiet_axes
+from deconvviz.render.figures import (
+    INK,
+    PALETTE,
+    QUIET,
+    figure_pixels,
+    new_figure,
+    own_style,
+    quiet_axes,
+)
 from deconvviz.render.scaling import Pixels
 
 TITLES = {
@@ -24,6 +32,7 @@ TITLES = {
 _WIDTH, _ROW_HEIGHT, _ABOVE = 11.5, 0.3, 1.3  # inches of 100 pixels
 
 
+@own_style()
 def draw(sanity: Sanity) -> Pixels:
     """Draw every comparison's ranks, |map| and signed, and the units' falls.
 

@@ -64,7 +64,7 @@ def drawn_like(weights: npt.NDArray[np.floating], generator: np.random.Generator
     size = float(np.sqrt(np.mean(np.square(weights, dtype=np.float64))))
     seed = int(generator.integers(2**31))
     normal = keras.initializers.TruncatedNormal(stddev=size / _CUT_DEVIATION, seed=seed)
-    return np.asarray(normal(weights.shape))
+    return np.asarray(normal(weights.shape, dtype="float32"))
 
 
 def _copy(model: keras.Model) -> keras.Model:

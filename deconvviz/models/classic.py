@@ -8,7 +8,7 @@ import keras
 
 from deconvviz.config import ModelConfig
 from deconvviz.models.pooling import MaxPoolingWithSwitches
-from deconvviz.models.start import convolution
+from deconvviz.models.start import FLOAT, PLAIN, convolution
 
 
 def classic_network(
@@ -26,15 +26,15 @@ def classic_network(
         A functional model with layers conv1, pool1, conv2, pool2, conv3, pool3 and softmax.
     """
     height, width, _ = input_shape
-    images = keras.Input(input_shape, name="images")
+    images = keras.Input(input_shape, name="images", **FLOAT)
     x = convolution(config, 64, 5, "conv1", activation="relu")(images)
-    x = MaxPoolingWithSwitches(2, padding="same", name="pool1")(x)
+    x = MaxPoolingWithSwitches(2, padding="same", name="pool1", **PLAIN)(x)
     x = convolution(config, 64, 5, "conv2", activation="relu")(x)
-    x = MaxPoolingWithSwitches(2, padding="same", name="pool2")(x)
+    x = MaxPoolingWithSwitches(2, padding="same", name="pool2", **PLAIN)(x)
     if config.dropout:
-        x = keras.layers.Dropout(config.dropout, name="dropout")(x)
+        x = keras.layers.Dropout(config.dropout, name="dropout", **FLOAT)(x)
     x = convolution(config, classes, 5, "conv3", activation="relu")(x)
-    x = keras.layers.AveragePooling2D((height // 4, width // 4), name="pool3")(x)
-    x = keras.layers.Flatten(name="flatten")(x)
-    x = keras.layers.Softmax(name="softmax")(x)
+    x = keras.layers.AveragePooling2D((height // 4, width // 4), name="pool3", **PLAIN)(x)
+    x = keras.layers.Flatten(name="flatten", **PLAIN)(x)
+    x = keras.layers.Softmax(name="softmax", **FLOAT)(x)
     return keras.Model(images, x, name="classic")

@@ -11,7 +11,7 @@ from keras import KerasTensor
 
 from deconvviz.config import ModelConfig
 from deconvviz.models.pooling import MaxPoolingWithSwitches
-from deconvviz.models.start import convolution, weights
+from deconvviz.models.start import FLOAT, PLAIN, convolution, weights
 
 _FILTERS = (32, 64, 64, 128, 128)
 _POOLED_AFTER = {1: "pool1", 3: "pool2"}
@@ -30,16 +30,16 @@ def deep_network(
     Returns:
         A functional model with layers conv1, norm1, relu1, pool1, … relu5, pool3, logits, softmax.
     """
-    images = x = keras.Input(input_shape, name="images")
+    images = x = keras.Input(input_shape, name="images", **FLOAT)
     for number, filters in enumerate(_FILTERS, 1):
         x = _block(config, x, filters, number)
         if number in _POOLED_AFTER:
-            x = MaxPoolingWithSwitches(2, padding="same", name=_POOLED_AFTER[number])(x)
-    x = keras.layers.GlobalMaxPooling2D(name="pool3")(x)
+            x = MaxPoolingWithSwitches(2, padding="same", name=_POOLED_AFTER[number], **PLAIN)(x)
+    x = keras.layers.GlobalMaxPooling2D(name="pool3", **PLAIN)(x)
     if config.dropout:
-        x = keras.layers.Dropout(config.dropout, name="dropout")(x)
+        x = keras.layers.Dropout(config.dropout, name="dropout", **FLOAT)(x)
     x = keras.layers.Dense(classes, name="logits", **weights(config))(x)
-    return keras.Model(images, keras.layers.Softmax(name="softmax")(x), name="deep")
+    return keras.Model(images, keras.layers.Softmax(name="softmax", **FLOAT)(x), name="deep")
 
 
 def _block(config: ModelConfig, x: KerasTensor, filters: int, number: int) -> KerasTensor:
@@ -47,5 +47,5 @@ def _block(config: ModelConfig, x: KerasTensor, filters: int, number: int) -> Ke
     # A bias before a normalisation would be taken off again.
     x = convolution(config, filters, side, f"conv{number}", use_bias=False)(x)
     # Keras's 0.99 looks back over more steps than a run of a few epochs leaves it.
-    x = keras.layers.BatchNormalization(momentum=0.9, name=f"norm{number}")(x)
-    return keras.layers.ReLU(name=f"relu{number}")(x)
+    x = keras.layers.BatchNormalization(momentum=0.9, name=f"norm{number}", **FLOAT)(x)
+    return keras.layers.ReLU(name=f"relu{number}", **FLOAT)(x)

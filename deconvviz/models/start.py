@@ -1,4 +1,4 @@
-"""How a network's convolutions and dense layers begin, the same in every network that we build."""
+"""How a network's layers are made and begin, the same in every network that we build."""
 
 from typing import Any
 
@@ -6,6 +6,10 @@ import keras
 
 from deconvviz.config import ModelConfig
 from deconvviz.models.renormalise import kernel_constraint
+
+# Keras takes both from the process's settings where nobody says them.
+FLOAT: dict[str, Any] = {"dtype": "float32"}
+PLAIN: dict[str, Any] = {**FLOAT, "data_format": "channels_last"}
 
 
 def convolution(
@@ -26,14 +30,16 @@ def convolution(
         padding="same",
         kernel_constraint=kernel_constraint(config),
         name=name,
+        data_format="channels_last",
         **weights(config),
         **settings,
     )
 
 
 def weights(config: ModelConfig) -> dict[str, Any]:
-    """The initializers of one layer: a truncated normal for its kernel, a constant for its bias."""
+    """One layer's precision and its start: a truncated normal kernel, a constant bias."""
     return {
+        **FLOAT,
         "kernel_initializer": keras.initializers.TruncatedNormal(stddev=config.init_std),
         "bias_initializer": keras.initializers.Constant(config.init_bias),
     }

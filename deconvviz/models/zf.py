@@ -13,7 +13,7 @@ from keras import KerasTensor
 
 from deconvviz.config import ModelConfig
 from deconvviz.models.pooling import MaxPoolingWithSwitches
-from deconvviz.models.start import convolution, weights
+from deconvviz.models.start import FLOAT, PLAIN, convolution, weights
 
 _DENSE = 512
 
@@ -30,7 +30,7 @@ def zf_network(config: ModelConfig, input_shape: tuple[int, int, int], classes: 
         A functional model with layers conv1, pool1, conv2, pool2, conv3, conv4, conv5, pool5,
         dense6, dense7, logits and softmax; layers 1 to 7 are numbered as in the paper.
     """
-    images = keras.Input(input_shape, name="images")
+    images = keras.Input(input_shape, name="images", **FLOAT)
     x = convolution(config, 96, 7, "conv1", strides=2, activation="relu")(images)
     x = _pool("pool1")(x)
     x = convolution(config, 128, 5, "conv2", activation="relu")(x)
@@ -38,17 +38,17 @@ def zf_network(config: ModelConfig, input_shape: tuple[int, int, int], classes: 
     x = convolution(config, 192, 3, "conv3", activation="relu")(x)
     x = convolution(config, 192, 3, "conv4", activation="relu")(x)
     x = convolution(config, 128, 3, "conv5", activation="relu")(x)
-    x = keras.layers.Flatten(name="flatten")(_pool("pool5")(x))
+    x = keras.layers.Flatten(name="flatten", **PLAIN)(_pool("pool5")(x))
     for number in (6, 7):
         x = _dense(config, x, number)
     x = keras.layers.Dense(classes, name="logits", **weights(config))(x)
-    return keras.Model(images, keras.layers.Softmax(name="softmax")(x), name="zf")
+    return keras.Model(images, keras.layers.Softmax(name="softmax", **FLOAT)(x), name="zf")
 
 
 def _pool(name: str) -> MaxPoolingWithSwitches:
-    return MaxPoolingWithSwitches(3, strides=2, padding="same", name=name)
+    return MaxPoolingWithSwitches(3, strides=2, padding="same", name=name, **PLAIN)
 
 
 def _dense(config: ModelConfig, x: KerasTensor, number: int) -> KerasTensor:
     x = keras.layers.Dense(_DENSE, "relu", name=f"dense{number}", **weights(config))(x)
-    return keras.layers.Dropout(config.dropout, name=f"dropout{number}")(x)
+    return keras.layers.Dropout(config.dropout, name=f"dropout{number}", **FLOAT)(x)

@@ -4,9 +4,12 @@ Matplotlib draws them off screen, without its global state, so that nothing depe
 on what else the caller draws.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import numpy.typing as npt
-from matplotlib import rc_context
+from matplotlib import rc_context, style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -16,6 +19,19 @@ PALETTE = ("#0b6e99", "#d9730d", "#448361", "#9065b0", "#c14c8a", "#787774")
 """Told apart by people who see no red or no green, and in this order."""
 
 _DPI = 100
+
+
+@contextmanager
+def own_style() -> Iterator[None]:
+    """Draw by Matplotlib's own defaults, whatever style the caller or a matplotlibrc has set.
+
+    Example:
+        @own_style()
+        def draw(...) -> Pixels:
+    """
+    # The font comes with Matplotlib: the same anywhere.
+    with style.context("default"), rc_context({"font.family": "DejaVu Sans"}):
+        yield
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -43,7 +59,7 @@ def figure_pixels(figure: Figure) -> npt.NDArray[np.uint8]:
     Returns:
         uint8 `[100 * height, 100 * width, 3]`.
     """
-    with rc_context({"font.family": "DejaVu Sans"}):  # it comes with matplotlib: the same anywhere
+    with own_style():
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -5,7 +5,8 @@ squares) of every kernel. It is taken from the logits, so that no logarithm ever
 the deeper networks need on top of that is off unless their configuration asks for it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -20,9 +21,24 @@ def make_optimizer(config: TrainConfig) -> keras.optimizers.Optimizer:
     Adam is as TensorFlow 1 had it: its epsilon is 1e-8 where Keras takes 1e-7. Momentum is 0.9, as
     in Zeiler & Fergus 2013, Section 3.
     """
-    if config.optimizer == "adam":
-        return keras.optimizers.Adam(_learning_rate(config), epsilon=1e-8)
-    return keras.optimizers.SGD(_learning_rate(config), momentum=0.9)
+    with _in_float32():
+        if config.optimizer == "adam":
+            return keras.optimizers.Adam(_learning_rate(config), epsilon=1e-8)
+        return keras.optimizers.SGD(_learning_rate(config), momentum=0.9)
+
+
+@contextmanager
+def _in_float32() -> Iterator[None]:
+    """Keep Keras's learning rates, whose precision is the process's floatx, out of float16.
+
+    There a run's steps soon pass the largest number. Keras takes the precision from nowhere else.
+    """
+    before = keras.config.floatx()
+    keras.config.set_floatx("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(before)
 
 
 def _learning_rate(config: TrainConfig) -> float | keras.optimizers.schedules.LearningRateSchedule:
@@ -51,7 +67,8 @@ def make_train_step(
     """
     logits = keras.Model(model.inputs, model.layers[-1].input)
     kernels = [weight for weight in model.trainable_variables if weight.name == "kernel"]
-    optimizer.build(model.trainable_variables)
+    with _in_float32():
+        optimizer.build(model.trainable_variables)
 
     @tf.function(autograph=False)
     def train_step(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
@@ -62,7 +79,8 @@ def make_train_step(
             l2 = tf.add_n([tf.nn.l2_loss(kernel.value) for kernel in kernels])
             loss = tf.reduce_sum(cross_entropy) + config.l2 * l2
         gradients = tape.gradient(loss, [weight.value for weight in model.trainable_variables])
-        optimizer.apply(gradients)
+        with _in_float32():  # while this is traced
+            optimizer.apply(gradients)
         return loss
 
     return train_step

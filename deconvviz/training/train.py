@@ -289,14 +289,23 @@ class _Stop:
 
 @contextmanager
 def _stop_requests() -> Iterator[_Stop]:
-    """Turn the first Ctrl-C or SIGTERM into a request; a second one takes its usual way."""
+    """Turn the first Ctrl-C, SIGTERM or SIGHUP into a request; a second one takes its usual way.
+
+    A signal that is ignored, as under nohup, stays so.
+    """
     stop = _Stop()
 
     def ask(number: int, _: FrameType | None) -> None:
         stop.requested = signal.Signals(number)
         signal.signal(number, before[stop.requested])
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {
+        number: signal.getsignal(number)
+        for number in numbers
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
     for number in before:
         signal.signal(number, ask)
     try:

@@ -1,6 +1,7 @@
 """A tiny data set, a tiny trained run, and the command line as a person calls it."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -84,12 +85,19 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     return called
 
 
+def _heed_signals() -> None:
+    """What a shell starts in the background ignores Ctrl-C, and so would our child."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def _start(*arguments: object) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-m", "deconvviz", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=_heed_signals,
         env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
     )
 
@@ -101,7 +109,7 @@ def run() -> Callable[..., None]:
 
 
 def _run(*arguments: object) -> None:
-    from deconvviz.cli import cli
+    from deconvviz.cli.commands import cli
 
     cli.main(list(map(str, arguments)), prog_name="deconvviz", standalone_mode=False)
 

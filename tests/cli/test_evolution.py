@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,22 +78,23 @@ def test_each_step_is_searched_with_its_own_network(evolving: Path, pictures: Pa
 
 
 def test_stopping_draws_the_steps_that_were_searched(
-    evolving: Path, monkeypatch: pytest.MonkeyPatch
+    evolving: Path, call: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from deconvviz.cli.stopping import Stopped
     from deconvviz.experiments import evolution as experiment
 
     real = experiment.strongest_moment
 
     def interrupted(*arguments: Any) -> Any:
         if arguments[5] == 6:
-            raise KeyboardInterrupt
+            raise Stopped(signal.SIGTERM)
         return real(*arguments)
 
     monkeypatch.setattr(experiment, "strongest_moment", interrupted)
-    ended = ask("--ckpt", evolving, "--layer", "pool1", "--feature", 0)
-    assert ended.exit_code == 130
-    assert "2 of 3 steps" in ended.output
-    assert "goes on from there" in ended.output
+    ended = call("evolution", "--ckpt", evolving, "--layer", "pool1", "--feature", 0)
+    assert ended.code == 143
+    assert "2 of 3 steps" in ended.err
+    assert "goes on from there" in ended.err
     (file,) = (evolving / "evolution").glob("folder-deconvnet-pool1-*/evolution.json")
     assert [step["step"] for step in json.loads(file.read_text())["steps"]] == [1, 4]
 

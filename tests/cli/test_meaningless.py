@@ -7,9 +7,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from deconvviz.cli import cli
 from deconvviz.cli.asked import Asked, ask
 from deconvviz.cli.command import command
+from deconvviz.cli.commands import cli
 from deconvviz.cli.options import IMAGES, PREPARED, SOURCE
 from deconvviz.config import RunConfig, to_toml
 

@@ -102,7 +102,7 @@ def test_a_stopped_run_says_how_to_go_on_and_ends_bit_identical(
 ) -> None:
     run = tmp_path / "run"
     process = begin(tmp_path)
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         wait_for_a_step(process, run, time.time_ns())
         process.send_signal(number)
         out, _ = process.communicate(timeout=60)

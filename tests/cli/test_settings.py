@@ -2,7 +2,7 @@
 
 from click.testing import CliRunner
 
-from deconvviz.cli import cli
+from deconvviz.cli.commands import cli
 from deconvviz.cli.settings import settings
 from deconvviz.config import RunConfig, load_config
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import pytest
 
-from deconvviz.cli import cli
+from deconvviz.cli.commands import cli
 
 CONTEXT = click.Context(cli)
 LONGEST = 300  # characters that a person reads

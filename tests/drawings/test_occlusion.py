@@ -164,12 +164,11 @@ def test_images_that_are_no_squares_keep_their_proportions(side: tuple[int, int]
     assert down / across == pytest.approx(side[0] / side[1], rel=0.05)
 
 
-def test_what_is_done_stays_when_the_work_is_interrupted(tmp_path: Path) -> None:
+def test_a_first_answer_that_is_interrupted_leaves_no_folder(tmp_path: Path) -> None:
     def interrupted() -> Iterator[OccludedImage]:
         yield occluded("cat")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_occlusions(tmp_path, interrupted(), 1, {})
-    assert (tmp_path / "0000-cat.png").is_file()
-    assert json.loads((tmp_path / "0000-cat.json").read_text())["name"] == "cat"
+        write_occlusions(tmp_path / "answer", interrupted(), 1, {})
+    assert not (tmp_path / "answer").exists()

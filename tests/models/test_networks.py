@@ -51,6 +51,24 @@ def test_the_zf_network_has_the_papers_first_layer_and_overlapping_pools() -> No
     assert [sides[name] for name in ("conv1", "pool1", "pool2", "pool5")] == [14, 7, 4, 2]
 
 
+@pytest.mark.parametrize("name", ["classic", "deep", "zf"])
+def test_keras_settings_for_the_process_change_no_network(name: str) -> None:
+    plain = network(name, dropout=0.5)
+    keras.config.set_image_data_format("channels_first")
+    keras.config.set_floatx("float16")
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        other = network(name, dropout=0.5)
+    finally:
+        keras.config.set_dtype_policy("float32")
+        keras.config.set_floatx("float32")
+        keras.config.set_image_data_format("channels_last")
+    assert other.get_config() == plain.get_config()
+    for one, another in zip(plain.weights, other.weights, strict=True):
+        assert another.dtype == one.dtype
+        np.testing.assert_array_equal(np.asarray(another), np.asarray(one))
+
+
 @pytest.mark.parametrize("name", ["deep", "zf"])
 def test_every_layer_but_the_softmax_can_be_reconstructed(name: str) -> None:
     net = deconvviz.Deconvnet(network(name))

@@ -1,8 +1,11 @@
 """A figure is pixels of the size that was asked for, and shows what was drawn."""
 
+from typing import Any
+
+import matplotlib
 import numpy as np
 
-from deconvviz.render.figures import PALETTE, figure_pixels, new_figure, quiet_axes
+from deconvviz.render.figures import PALETTE, figure_pixels, new_figure, own_style, quiet_axes
 
 
 def test_a_figure_is_uint8_pixels_a_hundred_an_inch() -> None:
@@ -27,3 +30,25 @@ def test_the_frame_is_taken_off() -> None:
     framed = (figure_pixels(figure) < 255).any(axis=2).sum()
     quiet_axes(axes)
     assert (figure_pixels(figure) < 255).any(axis=2).sum() < framed
+
+
+@own_style()
+def drawn() -> np.ndarray:
+    figure = new_figure(3, 2)
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1])
+    quiet_axes(axes, "a title")
+    return figure_pixels(figure)
+
+
+def test_the_callers_style_changes_nothing_and_is_left_as_it_is() -> None:
+    plain = drawn()
+    mine: Any = {
+        "axes.facecolor": "black",
+        "axes.grid": True,
+        "font.size": 20,
+        "lines.linewidth": 9,
+    }
+    with matplotlib.rc_context(mine):
+        assert (drawn() == plain).all()
+        assert matplotlib.rcParams["axes.facecolor"] == "black"

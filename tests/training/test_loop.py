@@ -28,6 +28,27 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
     return raised / raised.sum(axis=1, keepdims=True)
 
 
+@pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
+def test_a_run_of_many_steps_learns_as_fast_where_keras_counts_in_float16(schedule: str) -> None:
+    config = TrainConfig.model_validate(
+        {"steps": 100_000, "learning_rate": 1e-3, "schedule": schedule, "optimizer": "momentum"}
+    )
+    learnt = []
+    for floatx in ("float32", "float16"):
+        model = linear(np.zeros((3, 2), np.float32))
+        keras.config.set_floatx(floatx)
+        try:
+            optimizer = make_optimizer(config)
+            step = make_train_step(model, optimizer, config)
+            optimizer.iterations.assign(70_000)
+            step(tf.ones((4, 3)), tf.constant([0, 1, 1, 1], tf.int64))
+        finally:
+            keras.config.set_floatx("float32")
+        learnt.append(np.asarray(model.layers[1].kernel))
+    assert np.isfinite(learnt).all()
+    np.testing.assert_array_equal(learnt[0], learnt[1])
+
+
 def test_a_cycle_rises_over_a_fifth_of_the_steps_and_falls_to_zero_along_a_cosine() -> None:
     optimizer = make_optimizer(TrainConfig(steps=100, learning_rate=0.5, schedule="one-cycle"))
     rates = []
