@@ -75,8 +75,7 @@ def read_parts(path: Path) -> tuple[MarkedImage, ...]:
     if len(images) < 2:
         raise ConfigError(
             f"{path} marks parts in {counted(len(images), 'image')}; correspondence compares at "
-            "least 2. Add "
-            f"another {_FORM}."
+            f"least 2. Add another {_FORM}."
         )
     names = list(images[0].parts)
     marked = []

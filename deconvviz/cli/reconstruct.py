@@ -65,7 +65,7 @@ def reconstruct(
     layers = tuple(dict.fromkeys(layers)) or max_pools(opened.net)
     for layer in layers:
         opened.net.require(layer)
-    of = _Units(layers, features, at, rules)
+    of = _Units(layers, tuple(dict.fromkeys(features)), at, rules)
     pictured = opened.pictured(opened.dataset(), limit)
     if at:
         _note_sameness(opened, layers)

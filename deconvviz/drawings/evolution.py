@@ -134,8 +134,7 @@ def describe(moment: Moment, source: str, rules: str) -> str:
     return (
         f"Image patch | reconstruction of the strongest unit (k = 1) of {moment.layer}'s feature "
         f"maps {maps}, top to bottom, among {counted(moment.searched, 'training image')} of "
-        f"{source}, with "
-        f"each step's own weights and switches. "
+        f"{source}, with each step's own weights and switches. "
         f"{cut_words(size, rules, moment.depends_on_image)} Rules: {rules}. "
         "Start signal: that unit's activation, all others 0. Each reconstruction is scaled by its "
         "own largest |value|; zero is grey (128). A map that never rises above 0 is dead, and its "

@@ -173,8 +173,7 @@ def write_features(
         raise DeconvvizError(
             f"None of the feature maps of {of.top.layer!r} that were asked for rose above 0 in "
             f"any of {counted(of.top.images, 'image')}, so there is nothing to draw. Ask for "
-            "others, or look "
-            "at more images."
+            "others, or look at more images."
         )
     summary = {**record, "step": step, **summary_of(of)}
     with drawn_anew(folder, "[0-9]*-[0-9]*") as paths, EventLog(folder) as log:
@@ -309,8 +308,8 @@ def _caption(of: Features, description: str) -> str:
     above += ", and how many of its winners are of their commonest class." if of.classes else "."
     return (
         f"{top.layer}: the {counted(k, 'strongest unit')} of each feature map over {over}, one "
-        "unit an image, "
-        f"the strongest first in reading order. {above} {_dead_words(top)} {_alike_words(of)} "
+        f"unit an image, the strongest first in reading order. {above} {_dead_words(top)} "
+        f"{_alike_words(of)} "
         f"{description}"
     )
 

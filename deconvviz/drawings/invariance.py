@@ -102,13 +102,12 @@ def describe(record: Invariance, pictured: Pictured, preprocess: Preprocess) -> 
     which = "true class" if record.true_classes else "class that is found in it as it is"
     fill = ", ".join(f"{value:.3g}" for value in dict.fromkeys(record.fill))
     applied = ", by a softmax of the network's scores" if record.softmax else ""
-    data = pictured.origin
+    data, count = pictured.origin, len(pictured.images)
     return (
-        f"Feature invariance: {counted(len(pictured.images), 'image')} of {data}, moved, enlarged "
-        f"and turned. Left, some of the variants. Then, for {', '.join(record.layers)}: the "
-        "Euclidean "
-        "distance of a variant's features from "
-        "those of the image as it is, in norms of the latter; the image as it is has exactly 0. "
+        f"Feature invariance: {counted(count, 'image')} of {data} {'is' if count == 1 else 'are'} "
+        "moved, enlarged and turned. Left, some of the variants. Then, for "
+        f"{', '.join(record.layers)}: the Euclidean distance of a variant's features from those of "
+        "the image as it is, in norms of the latter; the image as it is has exactly 0. "
         f"Right, the probability of the image's {which}{applied}. A frame has the colour of its "
         f"curves. Transformed in the network's input space, after preprocessing ({preprocess.name})"
         f"; what comes in from outside is {fill} there; bilinear, but whole pixels and quarter "

@@ -112,16 +112,14 @@ def square_for(
     if not 1 <= size <= shorter:
         raise DeconvvizError(
             f"The square is {counted(size, 'pixel')} wide, and the network sees {height}x{width} "
-            "pixels. "
-            f"Choose 1 to {shorter}."
+            f"pixels. Choose 1 to {shorter}."
         )
     most = max(1, shorter - size)
     stride = min(max(1, size // 4), most) if stride is None else stride
     if not 1 <= stride <= most:
         raise DeconvvizError(
             f"The square's stride is {counted(stride, 'pixel')}. Choose 1 to {most}, so that a "
-            "square of "
-            f"{counted(size, 'pixel')} has more than one place in {height}x{width}."
+            f"square of {counted(size, 'pixel')} has more than one place in {height}x{width}."
         )
     try:
         filling = np.broadcast_to(np.asarray(value, np.float32), (channels,))

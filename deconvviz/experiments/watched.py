@@ -105,8 +105,8 @@ def watch(net: Deconvnet, images: Images, layer: str, feature: int | None = None
         raise DataError(
             f"{'The strongest unit' if feature is None else f'Feature map {feature}'} of layer "
             f"{layer!r} fires in {int(fires.sum())} of {counted(len(images), 'image')}, and "
-            "pictures are "
-            "compared across two at least. Give more images, or choose another feature or layer."
+            "pictures are compared across two at least. Give more images, or choose another "
+            "feature or layer."
         )
     others = maps[each, places].astype(np.float64)
     others[each, features] = -np.inf
