@@ -106,7 +106,7 @@ def test_a_feature_without_a_place_is_its_whole_map(shown: Any) -> None:
         (("--feature", 99), ("99", "0 to 63")),
         (("--feature", 1, "--at", "40,2"), ("40", "units high")),
         (("--layer", "nowhere"), ("nowhere", "conv1")),
-        (("--layer", "softmax"), ("softmax", "Conv2D", "nonlinear")),
+        (("--layer", "softmax"), ("softmax", "Reconstruct a layer below", "nonlinear")),
         (("--preprocess", "wild"), ("wild", "standardize", "mean=")),
         (("--preprocess", "mean=1,2,std=3"), ("channels",)),
     ],
