@@ -10,6 +10,7 @@ import resource
 import shutil
 import subprocess
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager
@@ -216,7 +217,7 @@ def _harmed(before: dict[Path, object], name: str) -> str:
     for path, held in before.items():
         try:
             now = content(path)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             return f"{path} is no longer whole: {error}"
         if now != held and not (name == "resume" and path.name in _MOVES_ON):
             return f"{path} is not what it was"
