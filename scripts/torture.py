@@ -21,7 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for scripts.torturing
 
-from scripts.torturing.subject import Subject, make_subject
+from scripts.torturing.subject import ANSWERS, Subject, make_subject
 from scripts.torturing.table import FULL, HEAD, QUICK, Effort, Row
 
 Kind = Callable[[Effort, Subject, Path, Executor], Row | Sequence[Row]]
@@ -83,7 +83,7 @@ def main() -> None:
     began, folder = time.monotonic(), Path(tempfile.mkdtemp(prefix="torture-"))
     import_what_commands_import()
     forks = multiprocessing.get_context("fork")
-    subject = make_subject(folder / "subject")
+    subject = make_subject(folder / "subject", tuple(ANSWERS)[: 4 if given.quick else None])
     lost: list[str] = []
     print(HEAD, flush=True)
     with ProcessPoolExecutor(2, mp_context=forks) as pool:
