@@ -20,7 +20,7 @@ def brightness(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = keras.Sequential(
         [
             keras.Input((12, 12, 3)),
-            keras.layers.GlobalAveragePooling2D(name="mean[b]:a:"),
+            keras.layers.GlobalAveragePooling2D(name="mean"),
             keras.layers.Dense(2, activation="softmax", name="class"),
         ]
     )
@@ -53,16 +53,17 @@ def test_the_table_shows_every_layer_with_its_field_and_rule(call: Any, trained:
     )
 
 
-def test_names_with_brackets_are_printed_as_they_are(
-    call: Any, brightness: Path, tmp_path: Path
-) -> None:
+def test_names_with_brackets_are_printed_as_they_are(call: Any, tmp_path: Path) -> None:
+    import keras
+
     path = tmp_path / "a[" / "b].h5"
     path.parent.mkdir()
-    path.write_bytes(brightness.read_bytes())
+    images = keras.Input((12, 12, 3))
+    keras.Model(images, keras.layers.ReLU(name="relu[b]:a:")(images)).save(path)
     ended = call("inspect", "--ckpt", path)
     assert ended.code == 0, ended.err
     assert str(path) in ended.out
-    assert "mean[b]:a:" in ended.out
+    assert "relu[b]:a:" in ended.out
 
 
 def test_the_json_says_the_same_to_programs(call: Any, brightness: Path) -> None:
@@ -117,7 +118,7 @@ def ailing(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [
             keras.Input((12, 12, 3)),
             keras.layers.Conv2D(2, 1, strides=2, activation="relu", name="conv"),
-            keras.layers.GlobalAveragePooling2D(name="mean[b]:a:"),
+            keras.layers.GlobalAveragePooling2D(name="mean"),
             keras.layers.Dense(2, name="class"),
         ]
     )
