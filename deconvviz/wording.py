@@ -24,3 +24,8 @@ def quoted(value: Any, longest: int = 80) -> str:
         return one_line(repr(value), longest)
     except (ValueError, RecursionError):  # a number of thousands of digits, nesting without end
         return f"a {type(value).__name__} that is too long to be shown"
+
+
+def escaped(text: str) -> str:
+    r"""Write what is no Unicode, as in a file's name of another coding, as `\udce9` is written."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from deconvviz.backend import own_process
 from deconvviz.cli.stopping import Stopped, stopped_by_signals
-from deconvviz.cli.streams import make_usable, stdout_fails
+from deconvviz.cli.streams import make_usable, only_our_warnings, stdout_fails
 from deconvviz.errors import DeconvvizError
 
 
@@ -18,6 +18,7 @@ def main() -> None:
     """Run the command line; whatever ends a command early is one message and an exit status."""
     make_usable()
     own_process()
+    only_our_warnings("--verbose" in sys.argv)
     try:
         with stopped_by_signals():
             status = _run()

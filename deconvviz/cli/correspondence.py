@@ -19,6 +19,7 @@ from deconvviz.cli.parts import MarkedImage, picture_size, read_parts, seen_box
 from deconvviz.cli.pictures import mean_colour, own_images
 from deconvviz.cli.progress import each
 from deconvviz.errors import DataError
+from deconvviz.wording import escaped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,7 +94,7 @@ def correspondence(
         f"repetitions{repetitions}" if repetitions != _REPETITIONS else "",
         f"seed{seed}" if seed else "",
     )
-    folder = opened.folder("correspondence", parts.stem, of, folder_words(layers), *chosen)
+    folder = opened.folder("correspondence", escaped(parts.stem), of, folder_words(layers), *chosen)
     about = {**opened.record(), "parts_file": str(parts)}
     path = write_correspondence(folder, shown, opened.checkpoint.step, about)
     _print_table(record)
@@ -130,7 +131,7 @@ class _Pictures:
             ]
             for name in marked[0].parts
         }
-        names = tuple(one.file.stem if one.file else str(one.index) for one in marked)
+        names = tuple(escaped(one.file.stem) if one.file else str(one.index) for one in marked)
         return cls(names, np.concatenate([pixels for pixels, _ in fitted]), boxes)
 
 

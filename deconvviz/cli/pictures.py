@@ -12,6 +12,7 @@ from deconvviz.cli.progress import waiting
 from deconvviz.config import DataConfig
 from deconvviz.errors import ConfigError
 from deconvviz.listing import counted
+from deconvviz.wording import escaped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +41,7 @@ def own_images(files: tuple[Path, ...], shape: Shape, fit: Fit) -> "Pictured":
 
     height, width, channels = shape
     images = read_images(files, (height, width), grey=channels == 1, fit=fit)
-    return Pictured("images", images, tuple(file.stem for file in files))
+    return Pictured("images", images, tuple(escaped(file.stem) for file in files))
 
 
 def data_set(

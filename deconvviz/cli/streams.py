@@ -1,8 +1,14 @@
 """The standard streams, which a person may have closed, filled up, or given another coding."""
 
 import io
+import logging
 import os
 import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+_PACKAGE = str(Path(__file__).parents[1])
 
 
 def make_usable() -> None:
@@ -32,3 +38,21 @@ def stdout_fails() -> bool:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return True
     return False
+
+
+def only_our_warnings(verbose: bool) -> None:
+    """Keep other packages' warnings off the screen, whose paths and words are for developers.
+
+    Args:
+        verbose: let them through.
+    """
+    if verbose:
+        return
+    for name in ("absl", "matplotlib", "tensorflow"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+    def ours(message: Any, category: Any, filename: str, *more: Any, **named: Any) -> None:
+        if filename.startswith(_PACKAGE):
+            print(f"Note: {message}", file=sys.stderr)
+
+    warnings.showwarning = ours

@@ -25,6 +25,7 @@ from deconvviz.render.compose import cut
 from deconvviz.render.png import write_picture, write_sheet
 from deconvviz.render.scaling import Pixels, symmetric, three_channels
 from deconvviz.render.tensorboard import EventLog
+from deconvviz.wording import escaped
 
 _STAGES = 3  # of a long cascade, on the sheet
 _GREY = 128
@@ -64,7 +65,7 @@ def write_sanity(
         write_picture(figure, page, caption, {**about, **as_json(sanity)})
         write_sheet(folder / "pictures.png", sheet, words, about, headings, labels)
         with replacing(folder / "sanity.md") as temporary:
-            temporary.write_text(f"{text}\n\n{table}", encoding="utf-8")
+            temporary.write_text(escaped(f"{text}\n\n{table}"), encoding="utf-8")
         with EventLog(folder) as log:
             log.images(tag, page[None], step or 0, caption)
             log.images(f"{tag} pictures", sheet, step or 0, words)

@@ -19,6 +19,7 @@ from PIL.PngImagePlugin import PngInfo
 from deconvviz.atomic import replacing
 from deconvviz.render.compose import enlarge
 from deconvviz.render.scaling import Pixels
+from deconvviz.wording import escaped
 
 QUICK = 2  # zlib's level: half the time of its default for a tenth more bytes
 _MARGIN = 16
@@ -120,7 +121,8 @@ def _write(
     labels = [_shorten(label, _SMALL, _LABEL_WIDTH) for label in labels]
     layout = _lay_out(pixels, headings, labels, target)
     about = {"caption": caption, **record, "layout": asdict(layout)}
-    text = json.dumps(about, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    caption = escaped(caption)
+    text = escaped(json.dumps(about, indent=2, allow_nan=False, ensure_ascii=False)) + "\n"
     chunk = PngInfo()
     chunk.add_itxt("Description", caption)
     picture = _draw(pixels, layout, headings, labels, caption)

@@ -29,6 +29,7 @@ from tensorboard.util.tensor_util import make_tensor_proto
 from deconvviz.errors import DeconvvizError
 from deconvviz.render.png import QUICK
 from deconvviz.render.scaling import Pixels
+from deconvviz.wording import escaped
 
 
 class EventLog:
@@ -104,14 +105,14 @@ class EventLog:
         value = Summary.Value(
             tag=tag,
             tensor=make_tensor_proto(parts),
-            metadata=create_summary_metadata(None, description),
+            metadata=create_summary_metadata(None, escaped(description)),
         )
         self._write(step, summary=Summary(value=[value]))
 
     def text(self, tag: str, markdown: str, step: int) -> None:
         """Write a text, shown as Markdown."""
         self._require_kind(tag, "text")
-        self._write(step, summary=text_pb(tag, markdown))
+        self._write(step, summary=text_pb(tag, escaped(markdown)))
 
     def graph(self, graph: Any) -> None:
         """Write a TensorFlow graph, such as a concrete function's `.graph`."""

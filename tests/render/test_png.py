@@ -127,3 +127,11 @@ def test_headings_and_labels_must_fit_the_rows(tmp_path: Path) -> None:
     for headings, labels in ((["a"] * 5, []), (["a"] * 3, ["only one"])):
         with pytest.raises(ValueError, match="labels"):
             write_sheet(tmp_path / "a.png", pixels, "", {}, headings, labels)
+
+
+def test_a_name_that_is_no_unicode_is_written_escaped(tmp_path: Path) -> None:
+    name = "caf\udce9"  # as Python has a file's name that is not UTF-8
+    write_picture(tmp_path / "a.png", np.zeros((4, 4, 3), np.uint8), name, {"checkpoint": name})
+    text = (tmp_path / "a.json").read_text("utf-8")
+    assert r"caf\udce9" in text
+    assert json.loads(text)["checkpoint"] == name
