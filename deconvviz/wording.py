@@ -13,9 +13,16 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 def one_line(text: str, longest: int = 1000) -> str:
     """Put a text on one line of printable characters, its middle left out where it is too long."""
     text = " ".join(_COLOUR.sub("", text[: 2 * longest] + text[2 * longest :][-longest:]).split())
-    text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    text = printable(text)
     end = longest // 3
     return text if len(text) <= longest else f"{text[: longest - end]} … {text[-end:]}"
+
+
+def printable(text: str) -> str:
+    """Escape what would write on the terminal; lines stay lines."""
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in text
+    )
 
 
 def quoted(value: Any, longest: int = 80) -> str:

@@ -12,6 +12,7 @@ from deconvviz.backend import own_process
 from deconvviz.cli.stopping import Stopped, stopped_by_signals
 from deconvviz.cli.streams import make_usable, only_our_warnings, stdout_fails
 from deconvviz.errors import DeconvvizError
+from deconvviz.wording import printable
 
 
 def main() -> None:
@@ -42,7 +43,7 @@ def _run() -> int:
             error.show()
         return error.exit_code
     except DeconvvizError as error:
-        _say(f"Error: {error}")
+        _say(f"Error: {printable(str(error))}")
         return 1
     except OSError as error:
         if isinstance(error, BrokenPipeError):

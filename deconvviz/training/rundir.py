@@ -82,7 +82,7 @@ class RunDirectory:
                 f"{path} is empty: its run was stopped before it began. Begin it again: deconvviz "
                 f"train --logdir {path.parent} --name {path.name}, with its other options."
             )
-        if not (path / CONFIG).is_file():
+        if not os.path.isfile(path / CONFIG):
             raise CheckpointError(
                 f"{path} is not a run: it has no config.toml. Give the folder that a training run "
                 "wrote, such as logs/classic-1."
@@ -188,7 +188,7 @@ class RunDirectory:
 
 def is_empty(folder: Path) -> bool:
     """Whether a folder holds nothing but what a killed process of ours may leave in one."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         return False
     return all(one.name == LOCK or one.name.startswith(TEMPORARY) for one in folder.iterdir())
 

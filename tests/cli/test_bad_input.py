@@ -272,3 +272,24 @@ def test_a_hostile_size_or_place_is_a_usage_error_in_few_words(
     assert ended.code == 2
     assert "it takes" in ended.err
     assert len(ended.err) < 500
+
+
+@pytest.mark.parametrize("command", ["inspect", "reconstruct"])
+def test_no_error_writes_on_the_terminal(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from deconvviz import cli
+
+    monkeypatch.setattr(sys, "argv", ["deconvviz", command, "--ckpt", "\x1b[2J\n\udcff"])
+    assert cli._run() == 1
+    said = capsys.readouterr().err
+    assert said.startswith("Error: There is no \\x1b[2J")
+    assert said.replace("\n", "").isprintable()
+
+
+def test_a_run_of_a_name_that_no_file_has_is_refused() -> None:
+    from deconvviz.errors import CheckpointError
+    from deconvviz.training.rundir import RunDirectory
+
+    with pytest.raises(CheckpointError, match="is not a run"):
+        RunDirectory.open(Path("n" * 300))
