@@ -22,7 +22,7 @@ import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 
 _EVENTS = "*.tfevents.*"
-_SHARED = re.compile(rb'"shared_object_id": \d+')
+_SHARED = re.compile(rb',? ?"shared_object_id": \d+')
 
 
 def difference(one: Path, other: Path, also: Callable[[Path], bool] = lambda path: True) -> str:
