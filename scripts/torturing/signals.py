@@ -39,7 +39,7 @@ def _trial(subject: Subject, folder: Path, trial: tuple[str, signal.Signals, int
     before = _hidden(mine)
     longest = subject.loading + subject.seconds.get(name, 0)
     while True:
-        command = plain(_COMMANDS[name], mine)
+        command = plain(_COMMANDS[name], mine, before=_heed)
         command.listens(number, within=3)
         moment = chance.uniform(0, longest)
         ended = command.hit(number, moment)
@@ -55,6 +55,12 @@ def _trial(subject: Subject, folder: Path, trial: tuple[str, signal.Signals, int
         return f"{mine}: {number.name} to {name} after {moment:.2f} s: {loss}"
     shutil.rmtree(mine)
     return ""
+
+
+def _heed() -> None:
+    """Ignore none of the signals, whatever nohup or a shell's background left ignored."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _hidden(folder: Path) -> set[Path]:
