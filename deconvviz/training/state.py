@@ -5,6 +5,7 @@ written together and replaced together, so that a kill at any moment leaves one 
 (Keras's own formats leave out the random states, and are not written atomically.)
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,8 @@ _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
+# Keras numbers seed generators and optimizers by what the process made before: adam_3/…
+_NUMBER = re.compile(r"_\d+(?=/)")
 _Kind = tuple[tuple[int, ...], np.dtype[Any]]  # an array's shape and type
 
 
@@ -49,8 +52,9 @@ def restore_state(
     variables = _variables(model, optimizer)
     with _saved(path) as saved:
         progress = _progress(saved)
-        _require(path, saved, variables)
-        arrays = {key: saved[key] for key in variables}
+        keys = {_NUMBER.sub("", key): key for key in saved.files}
+        _require(path, saved, keys, variables)
+        arrays = {key: saved[keys[key]] for key in variables}
     for key, variable in variables.items():
         variable.assign(arrays[key])
     return progress
@@ -98,11 +102,11 @@ def _progress(saved: Any) -> Progress:
     return validated(Progress, values)
 
 
-def _require(path: Path, saved: Any, variables: Mapping[str, Any]) -> None:
+def _require(path: Path, saved: Any, keys: Mapping[str, str], variables: Mapping[str, Any]) -> None:
     """Hold the arrays to the variables by their headers, before memory is given to any."""
     wanted = {key: _of(variable) for key, variable in variables.items()}
-    if set(saved.files) - {"step", "best"} != set(wanted) or any(
-        _kind(saved, key) != kind for key, kind in wanted.items()
+    if keys.keys() - {"step", "best"} != wanted.keys() or any(
+        _kind(saved, keys[key]) != kind for key, kind in wanted.items()
     ):
         raise CheckpointError(
             f"{path} holds the state of another network than the run's config.toml describes. "
@@ -124,4 +128,5 @@ def _kind(saved: Any, key: str) -> _Kind:
 def _variables(model: "keras.Model", optimizer: "keras.optimizers.Optimizer") -> dict[str, Any]:
     """Every variable by its place and path; a model's variables include dropout's random states."""
     both = [*model.variables, *optimizer.variables]
-    return {f"{place:04d} {variable.path}": variable for place, variable in enumerate(both)}
+    paths = (_NUMBER.sub("", variable.path) for variable in both)
+    return {f"{place:04d} {path}": one for place, (path, one) in enumerate(zip(paths, both))}

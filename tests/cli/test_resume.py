@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -153,14 +152,12 @@ def test_a_run_killed_before_its_first_checkpoint_leaves_nothing_twice(
             raise KilledError
 
     run, settings = tmp_path / "run", tiny("train.steps=3")
-    keras.utils.clear_session()  # as in a process of its own, whose names count from the first
     with monkeypatch.context() as patched:
         patched.setattr(TrainingProgress, "advance", kill)
         with pytest.raises(KilledError):
             call("train", "--name", "run", "--logdir", tmp_path, "--data-dir", pictures, *settings)
     (run / "checkpoints" / f"{TEMPORARY}abc.keras").write_bytes(b"half")
     (run / LOCK).write_text("process 1 on mars")
-    keras.utils.clear_session()
     ended = call("train", "--resume", run)
     assert ended.code == 0, ended.err
     assert_clean(run)
@@ -170,7 +167,6 @@ def test_a_finished_run_that_was_moved_is_trained_longer_as_it_advises(
     call: Any, tiny: Any, pictures: Path, uninterrupted: Path, tmp_path: Path
 ) -> None:
     settings = tiny(f"train.steps={STEPS // 2}")
-    keras.utils.clear_session()
     ended = call("train", "--name", "run", "--logdir", tmp_path, "--data-dir", pictures, *settings)
     assert ended.code == 0, ended.err
     moved = (tmp_path / "run").rename(tmp_path / "moved")
@@ -178,7 +174,6 @@ def test_a_finished_run_that_was_moved_is_trained_longer_as_it_advises(
     assert ended.code == 0, ended.err
     told, advice = ended.out.strip().split("To train it longer: deconvviz ")
     assert f"{moved} is finished: {STEPS // 2} of {STEPS // 2} steps" in told
-    keras.utils.clear_session()
     ended = call(*advice.split())
     assert ended.code == 0, ended.err
     left, right = state(moved), state(uninterrupted)

@@ -105,7 +105,6 @@ def test_a_stopped_cycle_goes_on_as_if_it_had_never_stopped(tmp_path: Path) -> N
     y = tf.constant(random.integers(0, 4, 8))
 
     def start() -> tuple[Any, Any, Any]:
-        keras.utils.clear_session()  # as in a process of its own, whose names count from the first
         keras.utils.set_random_seed(0)
         network = ModelConfig(name="deep", dropout=0.5, filter_rms=0.1)
         model = build_network(network, (8, 8, 3), 4)
