@@ -6,6 +6,7 @@ moments need more than that: an exception that passes through a C extension whil
 comes out as another one, and one in a finalizer goes nowhere.
 """
 
+import atexit
 import os
 import signal
 import sys
@@ -52,6 +53,7 @@ def stopped_by_signals() -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = unraisable
+        atexit.register(_ignore, numbers)
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -109,6 +111,12 @@ def _end(number: int, screen: int, words: bytes) -> NoReturn:
         os.write(screen, words)
     finally:
         os._exit(128 + number)
+
+
+def _ignore(numbers: list[int]) -> None:
+    """The command is done: while Python and TensorFlow shut down, there is nothing to stop."""
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _imports(frame: FrameType | None) -> bool:

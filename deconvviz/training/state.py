@@ -127,6 +127,7 @@ def _kind(saved: Any, key: str) -> _Kind:
 
 def _variables(model: "keras.Model", optimizer: "keras.optimizers.Optimizer") -> dict[str, Any]:
     """Every variable by its place and path; a model's variables include dropout's random states."""
-    both = [*model.variables, *optimizer.variables]
-    paths = (_NUMBER.sub("", variable.path) for variable in both)
-    return {f"{place:04d} {path}": one for place, (path, one) in enumerate(zip(paths, both))}
+    return {
+        f"{place:04d} {_NUMBER.sub('', variable.path)}": variable
+        for place, variable in enumerate([*model.variables, *optimizer.variables])
+    }

@@ -101,6 +101,7 @@ def test_a_damaged_checkpoint_is_refused_in_its_own_words(
 
 
 def test_a_folder_that_is_no_run_is_refused(call: Any, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
     assert_refused(call("reconstruct", "--ckpt", tmp_path), str(tmp_path), "not a run")
     assert_refused(call("train", "--resume", tmp_path), str(tmp_path), "is not a run")
 
@@ -131,7 +132,7 @@ def test_every_mistake_in_a_configuration_is_told_at_once(call: Any, tmp_path: P
         ("train.learning_rate=nan", ("train.learning_rate", "finite")),
         ("data.crop=40", ("crop is 40", "32 pixels")),
         ("data.name=folder", ("needs dir",)),
-        ("pictures.scale=[1.0]", ("1 values for 2 layers",)),
+        ("pictures.scale=[1.0]", ("1 value for 2 layers",)),
     ],
 )
 def test_an_impossible_setting_is_refused(setting: str, words: Any, call: Any) -> None:

@@ -61,6 +61,18 @@ def test_a_signal_that_is_ignored_stays_so() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
+def test_a_signal_after_the_work_does_not_undo_the_exit_status() -> None:
+    code = (
+        "import atexit, os, signal, sys\n"
+        "from deconvviz.cli import main\n"
+        "atexit.register(lambda: os.kill(os.getpid(), signal.SIGTERM))\n"
+        "sys.argv = ['deconvviz', '--version']\n"
+        "main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_a_signal_in_a_finalizer_is_not_lost() -> None:
     class Finalized:
         def __del__(self) -> None:
