@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "deconvviz"
 # Lowest first. A room imports from the floors below it; those on one floor do not know each other.
 FLOORS = (
     {"errors", "listing", "wording"},
-    {"toml_text", "locks"},
+    {"toml_text", "locks", "received"},
     {"atomic", "backend", "config"},
     {"data", "deconv", "render"},
     {"models"},

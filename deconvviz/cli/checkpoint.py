@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from deconvviz.deconv.deconvnet import Deconvnet
 
 _LARGEST = 4096
-_SCALE_THEMSELVES = ("Rescaling", "Normalization")
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ def preprocess(checkpoint: Checkpoint, name: str | None, net: "Deconvnet") -> "P
     data = checkpoint.data
     if data is not None:
         return Preprocess(name or data.preprocess, data.crop)
-    if name is None and net.layers[0].kind not in _SCALE_THEMSELVES:
+    if name is None and not net.scales_itself:
         path = checkpoint.file.path
         raise ConfigError(
             f"{path} belongs to no run, so nobody knows how its images were scaled. Say it with "

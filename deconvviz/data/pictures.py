@@ -7,7 +7,8 @@ are fitted to one size.
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from deconvviz.data.fitting import Fit, Target
 from deconvviz.errors import DataError
+from deconvviz.received import require
 from deconvviz.wording import one_line
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
@@ -23,7 +25,7 @@ MAX_PIXELS = 64_000_000  # 200 MB when decoded
 
 
 def read_images(
-    paths: Sequence[str | Path],
+    paths: str | PathLike[str] | Sequence[str | PathLike[str]],
     size: int | tuple[int, int],
     *,
     grey: bool = False,
@@ -46,8 +48,12 @@ def read_images(
         DataError: naming the first file that is missing, no picture, broken, too large, or too
             small to be cut.
     """
-    if isinstance(paths, str | Path):
+    if isinstance(paths, str | PathLike):
         paths = [paths]
+    require("paths", paths, Iterable, "the paths of image files")
+    paths = list(paths)
+    for path in paths:
+        require("paths", path, (str, PathLike), "the paths of image files")
     if not paths:
         raise DataError("No image was given; give the paths of one or more image files.")
     target = Target(size, grey, fit)

@@ -13,8 +13,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from deconvviz.data.scalings import parse_scaling
+from deconvviz.data.scalings import KINDS, parse_scaling
 from deconvviz.errors import DataError
+from deconvviz.received import require, whole
 
 Pixels = TypeVar("Pixels", NDArray[np.uint8], tf.Tensor)
 Values = TypeVar("Values", NDArray[np.float32], tf.Tensor)
@@ -44,9 +45,9 @@ class Preprocess:
     crop: int = 0
 
     def __post_init__(self) -> None:
+        require("name", self.name, str, f"the name of a scaling, one of {', '.join(KINDS)}")
         parse_scaling(self.name)
-        if self.crop < 0:
-            raise DataError(f"crop is {self.crop}; it takes a number of pixels, or 0 for all.")
+        whole("crop", self.crop)
 
     def window(self, images: Pixels) -> Pixels:
         """Cut the central window out of images.
@@ -119,14 +120,20 @@ class Preprocess:
             float32 [..., C], the same values; the channels of `caffe` the other way round (so that
             doing it twice gives x again), those of all others as they were.
         """
+        require("x", x, (np.ndarray, tf.Tensor), "an array of the network's input space")
         scaling = parse_scaling(self.name)
         return x[..., ::-1] if scaling and scaling.bgr else x
 
     def _require_pixels(self, images: Pixels) -> None:
+        require("images", images, (np.ndarray, tf.Tensor), "an array of uint8 pixels [n, H, W, C]")
         if images.dtype != np.uint8:
             raise DataError(
                 f"Preprocessing takes uint8 pixels from 0 to 255, and got {images.dtype}; "
                 "give the images as they were decoded."
+            )
+        if len(images.shape) < 3:
+            raise DataError(
+                f"Preprocessing takes images [n, H, W, C]; received the shape {list(images.shape)}."
             )
         scaling = parse_scaling(self.name)
         if scaling and scaling.channels and images.shape[-1] != scaling.channels:

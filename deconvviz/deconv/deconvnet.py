@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -11,11 +11,15 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from deconvviz.deconv.arguments import (
+    Layer,
+    as_numbers,
     checked_features,
     checked_places,
+    checked_signal,
     checked_start,
-    no_such_layer,
-    require_numbers,
+    matched,
+    path_of,
+    paths_of,
     require_shapes,
     wanted,
 )
@@ -24,13 +28,18 @@ from deconvviz.deconv.crop import Windows, lay_windows
 from deconvviz.deconv.graph import flatten
 from deconvviz.deconv.guarded import Guarded, Images, Inputs
 from deconvviz.deconv.peaks import Peaks
+from deconvviz.deconv.pixels import require_scaled, scales_itself
 from deconvviz.deconv.receptive_field import Box, ReceptiveField, receptive_field, seen
 from deconvviz.deconv.rules import LOCAL, METHODS, Rules, adjoint, rule_for
 from deconvviz.deconv.survey import LayerInfo, approximated, depends_on_image, survey
 from deconvviz.deconv.trace import Trace, require_switches
 from deconvviz.errors import DeconvvizError
+from deconvviz.received import pair, require, shown
 
 Integers = npt.NDArray[np.int32]
+
+Given: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike] | Mapping[str, npt.ArrayLike]
+"""Images as a caller has them: an array, or for several inputs one each, in order or by name."""
 
 # Up to which share of the image windows are taken. To find the strongest unit first, the whole
 # image goes forward once more.
@@ -75,9 +84,9 @@ class Deconvnet:
     def __init__(
         self, model: keras.Model, rules: str | Rules = "deconvnet", nonlinear: str = "refuse"
     ) -> None:
-        if not isinstance(rules, Mapping) and str(rules) not in METHODS:
+        if not isinstance(rules, Mapping) and not (isinstance(rules, str) and rules in METHODS):
             raise DeconvvizError(
-                f"There are no rules called {rules!r}. Allowed are {', '.join(METHODS)}, or a "
+                f"There are no rules called {shown(rules)}. Allowed are {', '.join(METHODS)}, or a "
                 "table from layer class to rule."
             )
         if isinstance(rules, Mapping) and not all(map(callable, (*rules, *rules.values()))):
@@ -85,9 +94,9 @@ class Deconvnet:
                 "A table of rules maps layer classes, or functions, to rules, as {**DECONVNET, "
                 f"MyLayer: adjoint}} does; received {dict(rules)!r:.300}."
             )
-        if nonlinear not in ("refuse", "gradient"):
+        if not isinstance(nonlinear, str) or nonlinear not in ("refuse", "gradient"):
             raise DeconvvizError(
-                f"nonlinear got {nonlinear!r}; allowed are 'refuse' and 'gradient'."
+                f"nonlinear got {shown(nonlinear)}; allowed are 'refuse' and 'gradient'."
             )
         self.model = model
         self._chosen: Rules = rules if isinstance(rules, Mapping) else METHODS[rules]
@@ -108,8 +117,8 @@ class Deconvnet:
 
     def reconstruct(
         self,
-        images: Images | tuple[Images, ...],
-        layer: str | Sequence[str],
+        images: Given,
+        layer: Layer | Sequence[Layer],
         feature: int | npt.ArrayLike | None = None,
         at: str | tuple[int, int] | npt.ArrayLike | None = None,
         start: str = "activation",
@@ -118,10 +127,11 @@ class Deconvnet:
 
         Args:
             images: `[n, H, W, C]` in network-input space; for a model of several inputs a tuple or
-                a list of arrays, in the order of `model.inputs`.
-            layer: a layer's name, or its path through nested models, "block/conv1". The way back
-                starts at its output, after its fused activation. Several layers share one forward
-                pass.
+                a list of arrays, in the order of `model.inputs`, or a dict by the inputs' names.
+                Whole numbers are taken for pixels, and only where the network scales them itself.
+            layer: a layer's name, its path through nested models, "block/conv1", or a Keras layer
+                of the model. The way back starts at its output, after its fused activation.
+                Several layers share one forward pass.
             feature: what is fed in: None the whole layer, an int that feature map, an int array
                 `[n]` one map for each image; of one image, an array `[m]` gives m maps. For a
                 layer without spatial axes, the unit.
@@ -130,20 +140,19 @@ class Deconvnet:
             start: "activation" feeds the activations themselves, "one" feeds 1 in their place.
 
         Returns:
-            Signed float32 of the images' shape (a tuple for several inputs); of several layers, a
-            dict from layer to that.
+            Signed float32 of the images' shape (for several inputs a tuple, or a dict where the
+            images were one); of several layers, a dict from a layer's path to that.
 
         Warns:
             UserWarning: where the picture of one unit does not depend on the image.
 
         Raises:
-            DataError: for images of a wrong shape, or that lead to activations or to maps that are
-                not finite.
+            DataError: for images of a wrong shape, for pixels that were to be scaled, and for
+                activations or maps that are not finite.
             DeconvvizError: for a layer, a feature or a place that does not exist.
             UnsupportedLayerError: for a layer on the way that the rules do not define.
         """
-        inputs = self._inputs(images)
-        layers = (layer,) if isinstance(layer, str) else tuple(dict.fromkeys(layer))
+        inputs, layers = self.inputs(images), self.paths(layer)
         count = wanted(feature, at, len(inputs[0]))
         checked_start(start)
         features = places = None
@@ -157,9 +166,13 @@ class Deconvnet:
             maps = self._whole(inputs, layers, features, places, start, count)
         else:
             maps = {one: self._units(inputs, one, features, places, start) for one in layers}
-        alone = len(inputs) == 1 and not isinstance(images, tuple)
-        given = {one: of_each[0] if alone else of_each for one, of_each in maps.items()}
-        return given[layer] if isinstance(layer, str) else given
+        given = {one: self._as_given(images, of_each) for one, of_each in maps.items()}
+        return given[layers[0]] if isinstance(layer, str | keras.Operation) else given
+
+    def _as_given(self, images: Any, maps: Inputs) -> Any:
+        if isinstance(images, Mapping):
+            return dict(zip(self._graph.names, maps, strict=True))
+        return maps[0] if len(maps) == 1 and not isinstance(images, tuple) else maps
 
     def _units(
         self, inputs: Inputs, layer: str, features: Integers, places: str | Integers, start: str
@@ -225,7 +238,29 @@ class Deconvnet:
             self._laid[layer, height, width] = laid
         return self._laid[layer, height, width]
 
-    def require(self, layer: str) -> tuple[int | None, ...]:
+    @property
+    def scales_itself(self) -> bool:
+        """Whether pixels from 0 to 255 may be given: the network's first layers scale them."""
+        return all(scales_itself(self._graph, slot) for slot in self._graph.inputs)
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """What the model's inputs are called, in its order."""
+        return self._graph.names
+
+    def path(self, layer: Layer) -> str:
+        """Give the path of a layer, which is named or is one of Keras's own.
+
+        Raises:
+            DeconvvizError: for a layer that the model lacks, or that stands at several places.
+        """
+        return path_of(layer, self._graph)
+
+    def paths(self, layers: Layer | Sequence[Layer]) -> tuple[str, ...]:
+        """Give the paths of one layer or of several, as `path` does, each once."""
+        return paths_of(layers, self._graph)
+
+    def require(self, layer: Layer) -> tuple[int | None, ...]:
         """Make sure that a layer can be reconstructed from, before any image is spent on it.
 
         Returns:
@@ -236,7 +271,7 @@ class Deconvnet:
             UnsupportedLayerError: for a layer on the way that the rules do not define.
         """
         target = self._target(layer)
-        self._way(layer)
+        self._way(self.path(layer))
         return target
 
     def _way(self, layer: str) -> _Way:
@@ -249,7 +284,7 @@ class Deconvnet:
             )
         return self._ways[layer]
 
-    def approximated(self, layer: str) -> tuple[str, ...]:
+    def approximated(self, layer: Layer) -> tuple[str, ...]:
         """Name the steps on the way back from a layer that go by their gradient for want of a rule.
 
         Returns:
@@ -257,10 +292,10 @@ class Deconvnet:
             `nonlinear="gradient"`. A caption has to say it.
         """
         self.require(layer)
-        return approximated(self._graph, layer, self._chosen)
+        return approximated(self._graph, self.path(layer), self._chosen)
 
     def seen(
-        self, layer: str, unit: tuple[int, int], image_size: tuple[int, int] | None = None
+        self, layer: Layer, unit: tuple[int, int], image_size: tuple[int, int] | None = None
     ) -> Box:
         """Give the box of pixels of the first input that one unit of a layer can depend on.
 
@@ -273,7 +308,11 @@ class Deconvnet:
             The box; at the image's edge it goes on into the padding. The image itself where the
             unit sees the whole of it, or may do so.
         """
-        shape, key = self._target(layer), (layer, image_size)
+        shape, layer = self._target(layer), self.path(layer)
+        unit = pair("unit", unit, "(y, x), two whole numbers")
+        if image_size is not None:
+            image_size = pair("image_size", image_size, "(height, width) in pixels, or None")
+        key = layer, image_size
         if key not in self._fields:
             self._fields[key] = receptive_field(self._graph, layer, image_size)
         field = self._fields[key]
@@ -282,16 +321,16 @@ class Deconvnet:
             return seen(self._graph, layer, unit, image_size)
         return field.box(unit)
 
-    def depends_on_image(self, layer: str) -> bool:
+    def depends_on_image(self, layer: Layer) -> bool:
         """Tell whether the way back from a layer is another for another image.
 
         Without a max pool on the way, the deconvnet's picture of one unit is the same for every
         image, but for its strength (Springenberg et al. 2014; Mahendran & Vedaldi 2016).
         """
         self.require(layer)
-        return self._way(layer).depends_on_image
+        return self._way(self.path(layer)).depends_on_image
 
-    def activation(self, images: Images | tuple[Images, ...], layer: str) -> Images:
+    def activation(self, images: Given, layer: Layer) -> Images:
         """Run images forward to a layer.
 
         Args:
@@ -304,13 +343,12 @@ class Deconvnet:
         Raises:
             DataError: where an activation is not finite; it names the first layer that made one.
         """
-        return self.activations(images, (layer,))[layer]
+        (output,) = self.activations(images, (layer,)).values()
+        return output
 
-    def activations(
-        self, images: Images | tuple[Images, ...], layers: Sequence[str]
-    ) -> dict[str, Images]:
+    def activations(self, images: Given, layers: Layer | Sequence[Layer]) -> dict[str, Images]:
         """Run images forward to several layers at once; give their outputs, as `activation`."""
-        inputs, chosen = self._inputs(images), tuple(dict.fromkeys(layers))
+        inputs, chosen = self.inputs(images), self.paths(layers)
         parts: dict[str, list[Images]] = {layer: [self._nothing(layer)] for layer in chosen}
         for batch in self._compiled.batches(inputs, chosen, len(inputs[0])):
             outputs = self._guarded.activations(tuple(x[batch] for x in inputs), chosen)
@@ -318,9 +356,7 @@ class Deconvnet:
                 parts[layer].append(output)
         return {layer: np.concatenate(each[1:] or each) for layer, each in parts.items()}
 
-    def strongest(
-        self, images: Images | tuple[Images, ...], layers: Sequence[str]
-    ) -> dict[str, Peaks]:
+    def strongest(self, images: Given, layers: Layer | Sequence[Layer]) -> dict[str, Peaks]:
         """Find every feature map's strongest activation in each image of one batch.
 
         Args:
@@ -334,17 +370,16 @@ class Deconvnet:
             DataError: where an activation is not finite; it names the first layer that made one.
             DeconvvizError: for a layer whose output is neither `[n, h, w, C]` nor `[n, C]`.
         """
-        for layer in layers:
+        chosen = self.paths(layers)
+        for layer in chosen:
             if len(target := self._target(layer)) not in (1, 3):
                 raise DeconvvizError(
                     f"Layer {layer!r} gives {list(target)} for each image, which are no feature "
                     "maps [h, w, C] and no units [C]. Choose another layer."
                 )
-        return self._guarded.peaks(self._inputs(images), tuple(dict.fromkeys(layers)))
+        return self._guarded.peaks(self.inputs(images), chosen)
 
-    def batches(
-        self, images: Images | tuple[Images, ...], layers: Sequence[str]
-    ) -> Iterator[slice]:
+    def batches(self, images: Given, layers: Layer | Sequence[Layer]) -> Iterator[slice]:
         """Cut images into batches whose activations below some layers fit into memory together.
 
         Raises:
@@ -352,11 +387,9 @@ class Deconvnet:
             DeconvvizError: for a layer that the model lacks.
         """
         given = self._checked(images)
-        for layer in layers:
-            self._target(layer)
-        return self._compiled.batches(given, layers, len(given[0]))
+        return self._compiled.batches(given, self.paths(layers), len(given[0]))
 
-    def trace(self, images: Images | tuple[Images, ...], layer: str) -> Trace:
+    def trace(self, images: Given, layer: Layer) -> Trace:
         """Run one batch forward to a layer, and keep the activations and the switches.
 
         Args:
@@ -370,8 +403,8 @@ class Deconvnet:
         Raises:
             DataError: where an activation is not finite; it names the first layer that made one.
         """
-        self._target(layer)
-        return self._guarded.trace(self._inputs(images), layer)
+        path = self.path(layer)
+        return self._guarded.trace(self.inputs(images), path)
 
     def project(self, traced: Trace, signal: npt.ArrayLike | tf.Tensor) -> Any:
         """Run a signal at a traced layer's output back to pixels.
@@ -383,11 +416,8 @@ class Deconvnet:
         Returns:
             Signed float32 of the images' shape (a tuple for several inputs).
         """
-        if np.shape(signal) != tuple(traced.activation.shape):
-            raise DeconvvizError(
-                f"The signal at layer {traced.layer!r} has the shape of its activation, "
-                f"{list(traced.activation.shape)}; received {list(np.shape(signal))}."
-            )
+        require("traced", traced, Trace, "what trace(images, layer) gave")
+        checked_signal(signal, traced.activation.shape, traced.layer)
         require_switches(self._graph, traced)
         arrays = self._guarded.project(traced, signal)
         return arrays if len(arrays) > 1 else arrays[0]
@@ -404,19 +434,26 @@ class Deconvnet:
     def _nothing(self, layer: str) -> Images:
         return np.zeros((0, *(size or 0 for size in self._target(layer))), np.float32)
 
-    def _target(self, layer: str) -> tuple[int | None, ...]:
-        if layer not in self._graph.targets:
-            raise no_such_layer(layer, tuple(self._graph.targets))
-        return self._graph.shapes[self._graph.targets[layer]]
+    def _target(self, layer: Layer) -> tuple[int | None, ...]:
+        return self._graph.shapes[self._graph.targets[self.path(layer)]]
 
-    def _inputs(self, images: Any) -> Inputs:
+    def inputs(self, images: Given) -> Inputs:
+        """Take images as every method here does: float32 `[n, ...]`, one an input of the model.
+
+        Raises:
+            DataError: for images of a wrong shape or type, for pixels that the network does not
+                scale itself, and for a dict without the inputs' names.
+        """
         return tuple(np.asarray(x, np.float32) for x in self._checked(images))
 
-    def _checked(self, images: Any) -> tuple[Any, ...]:
-        several = isinstance(images, tuple) or (
-            isinstance(images, list) and len(self._graph.inputs) > 1
-        )
-        given = tuple(images) if several else (images,)
-        require_numbers(given)
-        require_shapes(given, [self._graph.shapes[slot] for slot in self._graph.inputs])
-        return given
+    def _checked(self, images: Any) -> tuple[npt.NDArray[Any], ...]:
+        graph, several = self._graph, len(self._graph.inputs) > 1
+        if isinstance(images, Mapping):
+            given: tuple[Any, ...] = matched(images, graph.names)
+        else:
+            in_order = isinstance(images, tuple) or (several and isinstance(images, list))
+            given = tuple(images) if in_order else (images,)
+        arrays = tuple(map(as_numbers, given))
+        require_shapes(arrays, [graph.shapes[slot] for slot in graph.inputs], graph.names)
+        require_scaled(graph, self.model.inputs, arrays)
+        return arrays

@@ -73,12 +73,16 @@ class Graph:
         targets: for each layer's path, the slot of its output, after its fused activation; of
             several outputs, `path[0]`, `path[1]` ….
         shapes: for each slot, its shape without the batch; None where a size is open.
+        names: the inputs' names, by which a dict of images is matched.
+        places: for each layer, by its `id`, the paths of its outputs, one each time it is used.
     """
 
     steps: tuple[Step, ...]
     inputs: tuple[int, ...]
     targets: dict[str, int]
     shapes: dict[int, tuple[int | None, ...]]
+    names: tuple[str, ...]
+    places: dict[int, tuple[str, ...]]
 
     def below(self, *targets: int) -> tuple[Step, ...]:
         """The steps that slots depend on; nothing above them is ever touched."""
@@ -120,7 +124,8 @@ def flatten(model: keras.Model) -> Graph:
     flat = _Flattening()
     inputs = tuple(flat.new_slot(tensor) for tensor in functional.inputs)
     flat.open(functional, inputs, prefix="")
-    return Graph(tuple(flat.steps), inputs, flat.targets, flat.shapes)
+    names = _input_names(functional)
+    return Graph(tuple(flat.steps), inputs, flat.targets, flat.shapes, names, flat.places)
 
 
 class _Flattening:
@@ -128,6 +133,7 @@ class _Flattening:
         self.steps: list[Step] = []
         self.targets: dict[str, int] = {}
         self.shapes: dict[int, tuple[int | None, ...]] = {}
+        self.places: dict[int, tuple[str, ...]] = {}
         self._uses: Counter[str] = Counter()
 
     def new_slot(self, tensor: Any) -> int:
@@ -153,7 +159,9 @@ class _Flattening:
             writes = self._append_step(path, node, tuple(reads))
         else:
             writes = tuple(self.open(nested, reads, path + "/"))
-        self.targets.update(zip(_numbered(path, writes), writes, strict=True))
+        paths, layer = _numbered(path, writes), id(node.operation)
+        self.targets.update(zip(paths, writes, strict=True))
+        self.places[layer] = (*self.places.get(layer, ()), *paths)
         return writes
 
     def _append_step(self, path: str, node: Any, reads: tuple[int, ...]) -> tuple[int, ...]:
@@ -211,6 +219,13 @@ def _nested(node: Any) -> Functional | None:
     return functional if same else None
 
 
+def _input_names(functional: Functional) -> tuple[str, ...]:
+    """The names of a model's inputs: the keys of the dict that it was made with, or their own."""
+    made_with: Any = functional._inputs_struct
+    keys = {id(x): key for key, x in made_with.items()} if isinstance(made_with, dict) else {}
+    return tuple(str(keys.get(id(tensor), tensor.name)) for tensor in functional.inputs)
+
+
 def _names(inputs: Any) -> set[str] | None:
     return set(inputs) if isinstance(inputs, dict) else None
 
@@ -225,7 +240,9 @@ def _fused_activation(operation: keras.Operation) -> Callable[[tf.Tensor], tf.Te
 
 
 def _activation_step(path: str, function: Any, reads: int, writes: int, layer: Any) -> Step:
-    operation = keras.layers.Activation(function, dtype=layer.dtype_policy, name=layer.name)
+    # Of a quantized layer, the precision alone: what the activation computes is not quantized.
+    dtype = layer.compute_dtype if layer.quantization_mode else layer.dtype_policy
+    operation = keras.layers.Activation(function, dtype=dtype, name=layer.name)
 
     def call(tensors: Tensors) -> tuple[tf.Tensor, ...]:
         with keras.StatelessScope():

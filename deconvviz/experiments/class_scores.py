@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from deconvviz.deconv.deconvnet import Deconvnet
 from deconvviz.errors import DataError
+from deconvviz.experiments.given import require_net
 from deconvviz.listing import counted
+from deconvviz.received import whole
 
 Floats = npt.NDArray[np.float32]
 
@@ -26,6 +28,7 @@ def require_classifier(net: Deconvnet, labels: Iterable[int] = ()) -> str:
         DataError: for a network that does not take one input and give one number for each of two
             classes or more, and for a label that is none of its classes.
     """
+    require_net(net)
     shapes = [tuple(tensor.shape[1:]) for tensor in net.model.outputs]
     inputs = len(net.model.inputs)
     if inputs != 1 or len(shapes) != 1 or len(shapes[0]) != 1 or (shapes[0][0] or 0) < 2:
@@ -34,7 +37,7 @@ def require_classifier(net: Deconvnet, labels: Iterable[int] = ()) -> str:
             f"{' and '.join(map(str, shapes))}; this "
             "takes a network of one image that gives one number for each of at least two classes."
         )
-    strange = [label for label in labels if not 0 <= label < shapes[0][0]]
+    strange = [label for label in (whole("label", one) for one in labels) if label >= shapes[0][0]]
     if strange:
         raise DataError(
             f"The network has classes 0 to {shapes[0][0] - 1}, and an image's class is "

@@ -17,7 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from deconvviz.deconv.deconvnet import Deconvnet
-from deconvviz.errors import DataError, DeconvvizError
+from deconvviz.errors import DataError
+from deconvviz.experiments.given import filling, one_input, require_net
+from deconvviz.received import require, shown, whole
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -135,12 +137,13 @@ def correspond(
         Zeiler & Fergus 2013, "Visualizing and Understanding Convolutional Networks", Section 4.3
         and Table 1 (arXiv v3).
     """
-    images = np.asarray(images, np.float32)
+    require_net(net)
+    images, layers = one_input(net, images), net.paths(layers)
     boxes = np.stack(list(_checked(images, parts)))
-    if repetitions < 1:
-        raise DeconvvizError(f"There are {repetitions} repetitions; the control takes 1 or more.")
-    random_boxes = _random_boxes(boxes, images.shape[1:3], repetitions, np.random.default_rng(seed))
-    filling = np.broadcast_to(np.asarray(value, np.float32), images.shape[-1:])
+    repetitions, seed = whole("repetitions", repetitions, 1), whole("seed", seed)
+    random = np.random.default_rng(seed)
+    random_boxes = _random_boxes(boxes, images.shape[1:3], repetitions, random)
+    filled = np.array(filling("value", value, images.shape[-1]), np.float32)
     plain = _features(net, images, layers)
     count, pairs = len(images), len(images) * (len(images) - 1) // 2
     # The parts first, then their control: [P, 1 + R, n, 4].
@@ -148,7 +151,7 @@ def correspond(
     distances = np.empty((*everything.shape[:2], len(layers), pairs))
     changed = np.empty((*everything.shape[:2], len(layers)))
     for part, time in watch([(p, r) for p in range(len(boxes)) for r in range(repetitions + 1)]):
-        hidden = hide(images, everything[part, time], filling)
+        hidden = hide(images, everything[part, time], filled)
         for index, features in enumerate(_features(net, hidden, layers)):
             signs: Signs = np.sign(plain[index] - features).astype(np.int8).reshape(count, -1)
             distances[part, time, index] = sign_distances(signs)
@@ -163,7 +166,7 @@ def correspond(
         changed=changed[:, 0],
         random_changed=changed[:, 1:].mean(axis=1),
         entries=np.array([features[0].size for features in plain]),
-        value=filling,
+        value=filled,
         seed=seed,
     )
 
@@ -196,15 +199,19 @@ def _checked(images: Floats, parts: Mapping[str, npt.ArrayLike]) -> Iterable[Int
             f"Correspondence compares images with each other: give at least 2; received "
             f"{len(images)}."
         )
+    require("parts", parts, Mapping, "a dict from a part's name to its boxes")
     if not parts:
         raise DataError("There is no part to hide: give boxes for at least one.")
     height, width = images.shape[1:3]
     for name, given in parts.items():
-        boxes = np.asarray(given, np.int64)
+        try:
+            boxes = np.asarray(given, np.int64)
+        except (TypeError, ValueError):
+            boxes = np.empty(0, np.int64)
         if boxes.shape != (len(images), 4):
             raise DataError(
-                f"The part {name!r} has boxes of shape {list(boxes.shape)}; give top, left, height "
-                f"and width for each of the {len(images)} images."
+                f"The part {name!r} takes top, left, height and width, whole numbers, for each of "
+                f"the {len(images)} images; received {shown(given)}."
             )
         for index, box in enumerate(boxes.tolist()):
             _require_inside((box[0], box[1], box[2], box[3]), (height, width), name, index)

@@ -30,6 +30,7 @@ from deconvviz.experiments.filters import (
     frequency_shares,
     rms,
 )
+from deconvviz.experiments.given import require_net, require_pixels
 
 _CHUNK = 128  # images that are scaled at once; the engine may want fewer
 
@@ -54,6 +55,8 @@ def diagnose(
     Raises:
         DataError: where an activation is not finite, or the images do not come through.
     """
+    require_net(net)
+    require_pixels(images, preprocess)
     graph = flatten(net.model)
     kernels = {step.path: (step, w) for step in graph.steps if (w := _kernel(step)) is not None}
     return Diagnosis(

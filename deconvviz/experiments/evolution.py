@@ -18,8 +18,10 @@ from deconvviz.data import Preprocess, Split, evaluation_batches
 from deconvviz.deconv.deconvnet import Deconvnet
 from deconvviz.deconv.receptive_field import Box
 from deconvviz.errors import DeconvvizError
+from deconvviz.experiments.given import require_net, require_pixels
 from deconvviz.experiments.strongest import strongest_activations
 from deconvviz.experiments.top import TopActivations
+from deconvviz.received import require, whole
 
 _BATCH = 500
 
@@ -110,9 +112,12 @@ def strongest_moment(
         DeconvvizError: for a layer or a feature map that does not exist.
         UnsupportedLayerError: for a layer on the way that the rules do not define.
     """
+    require_net(net)
+    require_pixels(images, preprocess)
+    layers = net.paths(layers)
     for layer in layers:
         require_features(net, layer, features)
-    sample = spread(len(images), searched)
+    sample = spread(len(images), whole("searched", searched, 1))
     batches = evaluation_batches(
         Split(images[sample], np.zeros(len(sample), np.int64)), preprocess, _BATCH
     )
@@ -131,8 +136,9 @@ def require_features(net: Deconvnet, layer: str, features: Sequence[int]) -> Non
         DeconvvizError: naming what there is.
         UnsupportedLayerError: for a layer on the way that the rules do not define.
     """
-    count = net.require(layer)[-1]
-    missing = [feature for feature in features if count is not None and feature >= count]
+    require("features", features, (Sequence, range, np.ndarray), "the numbers of feature maps")
+    count, asked = net.require(layer)[-1], [whole("feature", feature) for feature in features]
+    missing = [feature for feature in asked if count is not None and feature >= count]
     if missing:
         raise DeconvvizError(
             f"Layer {layer!r} has features 0 to {(count or 1) - 1}; received {missing[0]}."

@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from deconvviz.deconv.deconvnet import Deconvnet
-from deconvviz.errors import DeconvvizError
+from deconvviz.errors import DataError, DeconvvizError
 from deconvviz.experiments.class_scores import are_probabilities, require_classifier, softmax
+from deconvviz.experiments.given import filling, one_input, require_net
 from deconvviz.experiments.transforming import Transformation, papers_transformations, transformed
 from deconvviz.listing import listed
+from deconvviz.received import require
 
 Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.float64]
@@ -73,6 +75,7 @@ def low_and_high(net: Deconvnet) -> tuple[str, str]:
     Raises:
         DeconvvizError: where there are no two such layers.
     """
+    require_net(net)
     classes = net.layers[-1].output_shape[-1]
     found = [
         layer.path
@@ -124,9 +127,17 @@ def measure_invariance(
     References:
         Zeiler & Fergus 2013, "Visualizing and Understanding Convolutional Networks", Figure 5.
     """
-    images = np.asarray(images, np.float32)
+    if labels is not None:
+        require("labels", labels, (Sequence, np.ndarray), "a class an image, or None")
+    if transformations is not None:
+        require("transformations", transformations, (list, tuple), "Transformations, or None")
+        for transformation in transformations:
+            require("transformations", transformation, Transformation, "Transformations, or None")
     output = require_classifier(net, () if labels is None else labels)
-    colour = tuple(np.broadcast_to(np.asarray(fill, np.float64), images.shape[-1:]).tolist())
+    images, layers = one_input(net, images), net.paths(layers)
+    if labels is not None and len(labels) != len(images):
+        raise DataError(f"There are {len(images)} images and {len(labels)} labels; give one each.")
+    colour = filling("fill", fill, images.shape[-1])
     chosen = papers_transformations(images.shape[1]) if transformations is None else transformations
     plain = net.activations(images, tuple(dict.fromkeys((*layers, output))))
     answers = plain[output]

@@ -15,10 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from deconvviz.deconv.arguments import Layer, as_numbers
 from deconvviz.deconv.deconvnet import Deconvnet
 from deconvviz.errors import DeconvvizError
 from deconvviz.experiments.class_scores import are_probabilities, require_classifier, softmax
+from deconvviz.experiments.given import filling, one_input
 from deconvviz.listing import counted
+from deconvviz.received import require, shown, whole
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
@@ -106,38 +109,34 @@ def square_for(
     Raises:
         DeconvvizError: for a square that is larger than the image, or has no second place in it.
     """
-    height, width, channels = shape
+    try:
+        height, width, channels = (whole("shape", side, 1) for side in shape)
+    except (TypeError, ValueError):
+        raise DeconvvizError(
+            f"shape takes the height, width and channels of an image; received {shown(shape)}."
+        ) from None
     shorter = min(height, width)
-    size = max(1, min(round(shorter / 4), _LARGEST)) if size is None else size
+    size = max(1, min(round(shorter / 4), _LARGEST)) if size is None else whole("size", size)
     if not 1 <= size <= shorter:
         raise DeconvvizError(
             f"The square is {counted(size, 'pixel')} wide, and the network sees {height}x{width} "
             f"pixels. Choose 1 to {shorter}."
         )
     most = max(1, shorter - size)
-    stride = min(max(1, size // 4), most) if stride is None else stride
+    stride = min(max(1, size // 4), most) if stride is None else whole("stride", stride)
     if not 1 <= stride <= most:
         raise DeconvvizError(
             f"The square's stride is {counted(stride, 'pixel')}. Choose 1 to {most}, so that a "
             f"square of {counted(size, 'pixel')} has more than one place in {height}x{width}."
         )
-    try:
-        filling = np.broadcast_to(np.asarray(value, np.float32), (channels,))
-    except ValueError:
-        raise DeconvvizError(
-            f"The square's value has the shape {list(np.shape(value))}; give one number, or one "
-            f"for each of the {channels} channels."
-        ) from None
-    if not np.isfinite(filling).all():
-        raise DeconvvizError(f"The square's value is {filling.tolist()}; give finite numbers.")
-    return Square(size, stride, tuple(filling.tolist()))
+    return Square(size, stride, filling("value", value, channels))
 
 
 def occlude(
     net: Deconvnet,
     image: Floats,
     label: int | None,
-    layer: str,
+    layer: Layer,
     square: Square | None = None,
     feature: int | None = None,
 ) -> Occlusion:
@@ -169,8 +168,9 @@ def occlude(
         Zeiler & Fergus 2013, "Visualizing and Understanding Convolutional Networks", Section 4.2
         and Figure 7 (arXiv v3).
     """
-    image = np.asarray(image, np.float32)
     output = require_classifier(net, () if label is None else (label,))
+    image, layer = one_input(net, as_numbers(image)[None])[0], net.path(layer)
+    require("square", square, (Square, type(None)), "a Square, which square_for makes, or None")
     maps, answers = _forward(net, image[None], layer, output)
     feature, activation = _watched(maps[0], layer, feature)
     known = are_probabilities(answers)
@@ -232,8 +232,8 @@ def _forward(net: Deconvnet, images: Floats, layer: str, output: str) -> tuple[F
 def _watched(maps: Floats, layer: str, feature: int | None) -> tuple[int, float]:
     """Choose the feature map to watch, of `[..., C]`, and give its largest activation."""
     strongest = maps.reshape(-1, maps.shape[-1]).max(axis=0)
-    chosen = int(strongest.argmax()) if feature is None else feature
-    if not 0 <= chosen < len(strongest):
+    chosen = int(strongest.argmax()) if feature is None else whole("feature", feature)
+    if not chosen < len(strongest):
         raise DeconvvizError(
             f"Layer {layer!r} has features 0 to {len(strongest) - 1}; received {chosen}."
         )

@@ -19,8 +19,10 @@ from deconvviz.errors import DataError
 from deconvviz.experiments.checks import Checks
 from deconvviz.experiments.covering import cover
 from deconvviz.experiments.findings import ANOTHER_CLASS, Sanity, Settings
+from deconvviz.experiments.given import one_input, require_net
 from deconvviz.experiments.kept_parts import KeptParts
 from deconvviz.experiments.watched import Images, watch
+from deconvviz.received import require
 
 Report = Callable[[str], None]
 
@@ -54,7 +56,9 @@ def check(
             be copied.
         UnsupportedLayerError: for a layer on the way back that the rules do not define.
     """
-    settings = settings or Settings()
+    require_net(net)
+    require("settings", settings, (Settings, type(None)), "Settings, or None")
+    images, layer, settings = one_input(net, images), net.path(layer), settings or Settings()
     watched = watch(net, images, layer, feature)
     checks = Checks(net, watched, rules, settings)
     report("watching")

@@ -11,13 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
+import keras
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
+from deconvviz.deconv.arguments import Layer
 from deconvviz.deconv.deconvnet import Deconvnet
 from deconvviz.deconv.peaks import Peaks
 from deconvviz.errors import DataError, DeconvvizError
+from deconvviz.experiments.given import Arrays, chunks, require_net
 from deconvviz.experiments.mining_state import (
     Asked,
     Mined,
@@ -27,12 +29,10 @@ from deconvviz.experiments.mining_state import (
     save_state,
 )
 from deconvviz.experiments.top import TopActivations, nothing_yet
-from deconvviz.listing import counted
+from deconvviz.received import require, shown, whole
 
-_CHUNK = 128  # images that are taken from an array at once; the engine may want fewer
 _SAVE_EVERY = 10.0  # seconds
 
-Arrays = tuple[Any, ...]  # one an input of the model, the same number of images in each
 Progress = Callable[[int], None]
 Whole = TypeVar("Whole", np.int32, np.int64)
 
@@ -63,10 +63,23 @@ def strongest_activations(
 ) -> dict[str, TopActivations]: ...
 
 
+@overload
 def strongest_activations(
     net: Deconvnet,
     images: Any,
-    layer: str | Sequence[str],
+    layer: Any,
+    k: int = ...,
+    *,
+    first: int = ...,
+    keep: Path | str | None = ...,
+    progress: Progress | None = ...,
+) -> Any: ...
+
+
+def strongest_activations(
+    net: Deconvnet,
+    images: Any,
+    layer: Layer | Sequence[Layer],
     k: int = 9,
     *,
     first: int = 0,
@@ -77,11 +90,13 @@ def strongest_activations(
 
     Args:
         net: the network; its rules do not matter here.
-        images: float32 `[n, H, W, C]` in network-input space, a tuple of such arrays for a model
-            of several inputs, or a `tf.data.Dataset` of batches of them, with or without labels
-            behind, `(images, labels)`. A data set has to give its images in the same order each
-            time for their numbers to mean anything.
-        layer: a layer's path, or several, which then share the forward pass.
+        images: float32 `[n, H, W, C]` in network-input space, a tuple of such arrays or a dict for
+            a model of several inputs, or a `tf.data.Dataset` of batches of them, with or without
+            labels behind, `(images, labels)`, or as TFDS gives them, `{"image": …, "label": …}`.
+            A data set has to give its images in the same order each time for their numbers to mean
+            anything.
+        layer: a layer's path, or a Keras layer of the model; or several, which then share the
+            forward pass.
         k: how many units of each feature map.
         first: the number of the first image, where these are a shard of more.
         keep: a file that holds what was found so far, `.npz`, written every ten seconds and
@@ -106,21 +121,20 @@ def strongest_activations(
         Zeiler & Fergus 2013, Section 4 and Figure 2. One unit an image and the places' first in
         reading order follow Yosinski et al. 2015, deep-visualization-toolbox, find_maxes.
     """
-    layers = (layer,) if isinstance(layer, str) else tuple(dict.fromkeys(layer))
-    if k < 1 or not layers:
-        raise DeconvvizError(
-            f"The strongest units are sought of one layer or more and with k from 1 up; received "
-            f"{counted(len(layers), 'layer')} and k = {k}."
-        )
-    asked = Asked(layers, k, first)
+    require_net(net)
+    layers = net.paths(layer)
+    require("keep", keep, (str, Path, type(None)), "the path of a file, or None")
+    if progress is not None and not callable(progress):
+        raise DeconvvizError(f"progress takes a function, or None; received {shown(progress)}.")
+    asked = Asked(layers, whole("k", k, 1), whole("first", first))
     path = None if keep is None else Path(keep)
     mined = Mined() if path is None else open_state(path, asked, net.model)
     mining = _Mining(net, asked, mined, path)
-    mining.run(_chunks(images, len(net.model.inputs)), progress)
+    mining.run(chunks(net, images), progress)
     tops = mining.mined.tops
     if not tops:
         raise DataError("There is no image to look at; give one or more.")
-    return tops[layers[0]] if isinstance(layer, str) else tops
+    return tops[layers[0]] if isinstance(layer, str | keras.Operation) else tops
 
 
 @dataclass
@@ -231,25 +245,3 @@ def _reordered(
     block[order >= k] = entering
     changed[rows] = block
     return changed
-
-
-def _chunks(images: Any, inputs: int) -> Iterator[Arrays]:
-    """Give a data set's batches, or arrays piece by piece, one array an input of the model."""
-    if isinstance(images, tf.data.Dataset):
-        if images.cardinality() == tf.data.INFINITE_CARDINALITY:
-            raise DataError("The data set has no end. Give a part of it, dataset.take(batches).")
-        return (_without_labels(batch, inputs) for batch in images.as_numpy_iterator())
-    arrays = tuple(np.atleast_1d(x) for x in (images if isinstance(images, tuple) else (images,)))
-    counts = {len(x) for x in arrays}
-    if len(counts) != 1:
-        raise DataError(
-            f"Each input of the model takes the same number of images; received {sorted(counts)}."
-        )
-    starts = range(0, counts.pop(), _CHUNK)
-    return (tuple(x[start : start + _CHUNK] for x in arrays) for start in starts)
-
-
-def _without_labels(batch: Any, inputs: int) -> Arrays:
-    if inputs == 1:
-        return (batch[0] if isinstance(batch, tuple) else batch,)
-    return tuple(batch[0] if isinstance(batch[0], tuple) else batch)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deconvviz.errors import DataError, DeconvvizError
+from deconvviz.received import require
 
 ALIKE = 0.5  # two maps share half of all their winners or more
 ARRAYS = ("value", "image", "y", "x")
@@ -61,6 +62,7 @@ class TopActivations:
         Raises:
             DeconvvizError: for another layer or k, or where both have looked at an image.
         """
+        require("other", other, TopActivations, "another TopActivations")
         if (self.layer, self.value.shape) != (other.layer, other.value.shape):
             raise DeconvvizError(
                 f"Records merge of one layer, with the same number of features and k; received "

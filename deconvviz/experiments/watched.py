@@ -20,6 +20,7 @@ from deconvviz.deconv.start import start_signal
 from deconvviz.deconv.trace import Trace
 from deconvviz.errors import DataError, DeconvvizError
 from deconvviz.listing import counted
+from deconvviz.received import whole
 
 Images = npt.NDArray[np.float32]
 Switches = dict[str, tf.Tensor]
@@ -88,7 +89,7 @@ def watch(net: Deconvnet, images: Images, layer: str, feature: int | None = None
             f"Layer {layer!r} gives {shape}; single units are watched in a layer of [height, "
             "width, features] or [features], with two features or more."
         )
-    if feature is not None and not 0 <= feature < (shape[-1] or 0):
+    if feature is not None and whole("feature", feature) >= (shape[-1] or 0):
         raise DeconvvizError(
             f"Layer {layer!r} has features 0 to {(shape[-1] or 0) - 1}; received {feature}."
         )

@@ -5,6 +5,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 
 import keras
@@ -14,6 +15,7 @@ import deconvviz.models.renormalise  # noqa: F401  Keras finds a class once it i
 from deconvviz.errors import CheckpointError
 from deconvviz.models.allowance import TooManyWeights, at_most
 from deconvviz.models.preflight import ModelFile, inspect_file, model_file
+from deconvviz.received import require
 from deconvviz.wording import one_line
 
 
@@ -29,6 +31,7 @@ def load_model(path: str | Path) -> keras.Model:
     Raises:
         CheckpointError: for a file that lacks, is damaged, or names classes that are not Keras's.
     """
+    require("path", path, (str, PathLike), "the path of a run's folder or of a model file")
     return open_model(inspect_file(model_file(Path(path))))
 
 

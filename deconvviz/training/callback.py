@@ -6,16 +6,19 @@ refused before the first step; after that, a drawing that fails is told of once 
 goes on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import keras
 
+from deconvviz.deconv.arguments import Layer
 from deconvviz.deconv.deconvnet import Deconvnet
 from deconvviz.deconv.rules import Rules
 from deconvviz.drawings.rows import max_pools
 from deconvviz.errors import DeconvvizError
+from deconvviz.received import require, shown
 from deconvviz.training.drawing import Drawing
 from deconvviz.training.shown import take_images
 
@@ -34,12 +37,12 @@ class ReconstructionCallback(keras.callbacks.Callback):
     succeed later are written. Each record reaches the file at once and outlives an interrupted fit.
 
     Args:
-        images: what the network takes, `[n, H, W, C]`, C 1 or 3, n at most 64; a tuple of arrays
-            for a network of several inputs, of which the first image is shown. Or a
-            `tf.data.Dataset` of such batches, alone or as (images, labels), whose first 8 are taken
-            here and now. One that shuffles comes out in another order after that, so give another
-            than the training's where that must be repeatable.
-        layers: names, or paths through nested models; None takes every max pool.
+        images: what the network takes, `[n, H, W, C]`, C 1 or 3, n at most 64; a tuple or a dict of
+            arrays for a network of several inputs, of which the first image is shown. Or a
+            `tf.data.Dataset` of such batches, alone, as (images, labels) or under "image", whose
+            first 8 are taken here and now. One that shuffles comes out in another order after
+            that, so give another than the training's where that must be repeatable.
+        layers: names, paths through nested models, or Keras layers; None takes every max pool.
         rules: as `Deconvnet` takes them.
         log_dir: where the event file goes, a directory for each training: of an earlier one that
             wrote there, the points from this one's first step on are struck out.
@@ -59,7 +62,7 @@ class ReconstructionCallback(keras.callbacks.Callback):
     def __init__(
         self,
         images: Any,
-        layers: Sequence[str] | None = None,
+        layers: Layer | Sequence[Layer] | None = None,
         rules: str | Rules = "deconvnet",
         log_dir: str | Path = "logs/reconstructions",
         every: int = 1,
@@ -69,6 +72,9 @@ class ReconstructionCallback(keras.callbacks.Callback):
         self._shown = take_images(images)
         self._layers = _checked_layers(layers)
         self._every = _checked_every(every)
+        require("log_dir", log_dir, (str, PathLike), "the path of a directory")
+        require("rules", rules, (str, Mapping), "the name of rules, or a table of them")
+        require("nonlinear", nonlinear, str, "'refuse' or 'gradient'")
         self._rules, self._nonlinear, self._folder = rules, nonlinear, Path(log_dir)
         self._drawing: Drawing | None = None
         self._done = 0  # epochs that the model was seen to finish
@@ -81,7 +87,8 @@ class ReconstructionCallback(keras.callbacks.Callback):
             if self._drawing.net.model is not self.model:
                 self._done = 0
         net = Deconvnet(self.model, self._rules, self._nonlinear)
-        layers = self._layers or max_pools(net)
+        net.inputs(self._shown.given)
+        layers = net.paths(self._layers) if self._layers else max_pools(net)
         for layer in layers:
             net.require(layer)
         rules = self._rules if isinstance(self._rules, str) else "the caller's own table"
@@ -108,18 +115,20 @@ class ReconstructionCallback(keras.callbacks.Callback):
             self._drawing.close()
 
 
-def _checked_layers(layers: Sequence[str] | None) -> tuple[str, ...]:
+def _checked_layers(layers: Any) -> tuple[Any, ...]:
     if layers is None:
         return ()
-    names = (layers,) if isinstance(layers, str) else tuple(layers)
-    if not names or not all(isinstance(name, str) for name in names):
+    one = isinstance(layers, str | keras.Operation) or not isinstance(layers, Iterable)
+    names = (layers,) if one else tuple(layers)
+    if not names or not all(isinstance(name, str | keras.Operation) for name in names):
         raise DeconvvizError(
-            f"layers takes names of layers, or None for every max pool; received {layers!r}."
+            f"layers takes names of layers, or Keras layers, or None for every max pool; received "
+            f"{shown(layers)}."
         )
     return names
 
 
-def _checked_every(every: int) -> int:
-    if not isinstance(every, int) or every < 1:
-        raise DeconvvizError(f"every counts epochs, 1 or more; received {every!r}.")
+def _checked_every(every: Any) -> int:
+    if not isinstance(every, int) or isinstance(every, bool) or every < 1:
+        raise DeconvvizError(f"every counts epochs, 1 or more; received {shown(every)}.")
     return every

@@ -90,10 +90,8 @@ class Drawing:
 
     def _rows(self) -> Rows:
         shown, layers = self._shown, self._layers
-        several = len(shown.inputs) > 1
-        inputs = shown.inputs if several else shown.image
-        of_layer = self.net.reconstruct(inputs, layers)
-        maps = [of_layer[layer][shown.index] if several else of_layer[layer] for layer in layers]
+        of_layer = self.net.reconstruct(shown.given, layers)
+        maps = [shown.of_image(of_layer[layer]) for layer in layers]
         rules, notes = rule_words(self.net, layers, self._rules), self._notes()
         if self._rules == "classic":
             return classic_rows(shown.image, maps, layers, rules=rules, notes=notes)

@@ -13,14 +13,16 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from deconvviz.errors import DataError
+from deconvviz.received import shown
 from deconvviz.render.scaling import Pixels
 
 _FROM_A_DATA_SET = 8
 _AT_MOST = 64
+_IMAGE = "image"  # what TFDS calls it
 _ALLOWED = (
-    "Allowed are an array of numbers [n, H, W, C] as the network takes them, C 1 or 3; a tuple of "
-    "arrays for a network of several inputs; or a tf.data.Dataset of batches of these, alone or "
-    "as (images, labels)."
+    "Allowed are an array of numbers [n, H, W, C] as the network takes them, C 1 or 3; a tuple or "
+    "a dict of arrays for a network of several inputs; or a tf.data.Dataset of batches of these, "
+    "alone, as (images, labels) or under 'image'."
 )
 
 
@@ -29,21 +31,40 @@ class Shown:
     """Images as a network takes them, and one of its inputs as pictures.
 
     Attributes:
-        inputs: float32 `[n, ...]`, one an input of the network.
+        inputs: `[n, ...]`, one an input of the network, float32; whole numbers as they came, so
+            that a network that does not scale pixels itself refuses them.
         index: which of them is shown.
         original: uint8 `[n, H, W, C]`, that one as pictures.
         spread: whether its values were spread to become pixels.
+        names: the inputs' names, where the images came by name; else in the model's order.
     """
 
-    inputs: tuple[npt.NDArray[np.float32], ...]
+    inputs: tuple[npt.NDArray[Any], ...]
     index: int
     original: Pixels
     spread: bool
+    names: tuple[str, ...] = ()
 
     @property
-    def image(self) -> npt.NDArray[np.float32]:
+    def image(self) -> npt.NDArray[Any]:
         """The input that is shown, as the network takes it."""
         return self.inputs[self.index]
+
+    @property
+    def given(self) -> Any:
+        """All inputs, as `Deconvnet.reconstruct` takes them."""
+        if self.names:
+            return dict(zip(self.names, self.inputs, strict=True))
+        return self.inputs if len(self.inputs) > 1 else self.image
+
+    def of_image(self, maps: Any) -> npt.NDArray[np.float32]:
+        """Of maps that `reconstruct` gave for `given`, those of the input that is shown."""
+        if self.names:
+            maps = maps[self.names[self.index]]
+        elif len(self.inputs) > 1:
+            maps = maps[self.index]
+        shown: npt.NDArray[np.float32] = maps
+        return shown
 
 
 def take_images(images: Any) -> Shown:
@@ -56,14 +77,14 @@ def take_images(images: Any) -> Shown:
         DataError: for anything that is not one to 64 finite images, and for a data set of others.
     """
     given = _first_of(images) if isinstance(images, tf.data.Dataset) else images
-    parts = given if isinstance(given, tuple) else (given,)
+    names = tuple(given) if isinstance(given, dict) else ()
+    parts = tuple(given.values()) if names else given if isinstance(given, tuple) else (given,)
     inputs = tuple(_numbers(part) for part in parts)
     index = _first_image(inputs)
-    as_given = np.asarray(parts[index])
-    if as_given.dtype == np.uint8:
-        return Shown(inputs, index, as_given.copy(), spread=False)
-    original, spread = as_pictures(inputs[index])
-    return Shown(inputs, index, original, spread)
+    if inputs[index].dtype == np.uint8:
+        return Shown(inputs, index, inputs[index].copy(), False, names)
+    original, spread = as_pictures(inputs[index].astype(np.float32))
+    return Shown(inputs, index, original, spread, names)
 
 
 def as_pictures(images: npt.NDArray[np.float32]) -> tuple[Pixels, bool]:
@@ -88,18 +109,30 @@ def as_pictures(images: npt.NDArray[np.float32]) -> tuple[Pixels, bool]:
 
 
 def _first_of(dataset: tf.data.Dataset) -> Any:
-    spec = dataset.element_spec
-    images = spec[0] if isinstance(spec, tuple) else spec
-    several = isinstance(images, tuple)
-    if not all(_is_batch(part) for part in (images if several else (images,))):
-        raise DataError(f"The data set gives images as {images}. {_ALLOWED}")
-    parts: list[list[Any]] = [[] for _ in images] if several else [[]]
-    for element in dataset.unbatch().take(_FROM_A_DATA_SET):
-        taken = element[0] if isinstance(element, tuple) else element
-        for part, one in zip(parts, taken if several else (taken,), strict=True):
-            part.append(one.numpy())
-    stacked = tuple(_stacked(part) for part in parts)
-    return stacked if several else stacked[0]
+    """The first images of a data set, stacked as `take_images` takes them."""
+    spec = _images_of(dataset.element_spec)
+    specs = tf.nest.flatten(spec)
+    if not specs or not all(_is_batch(part) for part in specs):
+        raise DataError(f"The data set gives images as {shown(spec)}. {_ALLOWED}")
+    ranks = [part.shape.rank for part in specs]
+    if 3 in ranks and 4 not in ranks:
+        raise DataError(
+            f"The data set gives single images, {list(specs[ranks.index(3)].shape)}; put them into "
+            f"batches: dataset.batch({_FROM_A_DATA_SET})."
+        )
+    parts: list[list[Any]] = [[] for _ in specs]
+    for element in dataset:
+        for part, batch in zip(parts, tf.nest.flatten(_images_of(element)), strict=True):
+            part.extend(batch.numpy()[: _FROM_A_DATA_SET - len(part)])
+        if len(parts[0]) == _FROM_A_DATA_SET:
+            break
+    return tf.nest.pack_sequence_as(spec, [_stacked(part) for part in parts])
+
+
+def _images_of(element: Any) -> Any:
+    """The images of an element: alone, before labels, or as TFDS calls them."""
+    images = element[0] if isinstance(element, tuple) else element
+    return images[_IMAGE] if isinstance(images, dict) and _IMAGE in images else images
 
 
 def _is_batch(spec: Any) -> bool:
@@ -113,18 +146,21 @@ def _stacked(part: list[Any]) -> npt.NDArray[Any]:
     return np.stack(part) if part else np.empty((0, 0, 0, 1))
 
 
-def _numbers(part: Any) -> npt.NDArray[np.float32]:
+def _numbers(part: Any) -> npt.NDArray[Any]:
     # A copy: who fills an array anew must not change what was to be the same at every step.
     try:
-        values = np.array(part, np.float32)
+        given = None if part is None else np.array(part)
+        values = np.array(given, np.float32)
     except (TypeError, ValueError):
         raise DataError(f"Received {type(part).__name__} as images. {_ALLOWED}") from None
+    if given is None:
+        raise DataError(f"Received None as images. {_ALLOWED}")
     if not np.isfinite(values).all():
         raise DataError("The images hold NaN or infinite values; check their preprocessing.")
-    return values
+    return given if given.dtype.kind in "iu" else values
 
 
-def _first_image(inputs: tuple[npt.NDArray[np.float32], ...]) -> int:
+def _first_image(inputs: tuple[npt.NDArray[Any], ...]) -> int:
     shapes = [list(x.shape) for x in inputs]
     found = [i for i, shape in enumerate(shapes) if len(shape) == 4 and shape[3] in (1, 3)]
     if not found or 0 in shapes[found[0]] or any(s[:1] != shapes[0][:1] for s in shapes):

@@ -246,5 +246,5 @@ def test_constants_that_cannot_be_read_are_refused_at_once() -> None:
 
 
 def test_a_negative_crop_is_refused() -> None:
-    with pytest.raises(DataError, match="crop is -1"):
+    with pytest.raises(DataError, match="crop takes a whole number, 0 or more; received -1"):
         Preprocess("raw", -1)
