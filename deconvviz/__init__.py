@@ -13,6 +13,7 @@ from deconvviz.errors import (
     ConfigError,
     DataError,
     DeconvvizError,
+    EmptyReconstructionWarning,
     UnsupportedLayerError,
 )
 
@@ -31,6 +32,7 @@ __all__ = [
     "DataError",
     "Deconvnet",
     "DeconvvizError",
+    "EmptyReconstructionWarning",
     "ReconstructionCallback",
     "TopActivations",
     "UnsupportedLayerError",

@@ -22,5 +22,9 @@ class CheckpointError(DeconvvizError):
     """A model file or a run directory that cannot be opened, saved or resumed."""
 
 
+class EmptyReconstructionWarning(UserWarning):
+    """A reconstruction that shows nothing, or only what rounding left; the text says why."""
+
+
 class UnsupportedLayerError(DeconvvizError):
     """A layer on the way back to pixels that the chosen rules do not define."""

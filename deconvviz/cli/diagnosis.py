@@ -22,21 +22,31 @@ _FREQUENCIES = (
 def diagnosis_record(diagnosis: "Diagnosis") -> dict[str, Any]:
     """Give a diagnosis as JSON takes it, with the sentences under `complaints`."""
     from deconvviz.experiments.complaints import complaints
+    from deconvviz.experiments.silence import dead
 
     record: dict[str, Any] = _plain(diagnosis)
+    for maps in record["maps"]:
+        maps["dead"] = dead(maps["silent"], diagnosis.images)
     return {**record, "complaints": list(complaints(diagnosis))}
 
 
 def print_diagnosis(console: Console, diagnosis: "Diagnosis", images: str) -> None:
     """Print a diagnosis; `images` names them, as `10,000 test images of cifar10`."""
     from deconvviz.experiments.complaints import complaints
+    from deconvviz.experiments.silence import DEAD_FROM
 
+    silent = "dead" if diagnosis.images >= DEAD_FROM else "silent"
     _print(
         console,
         f"What its feature maps do on {images}, scaled by {diagnosis.preprocess}:",
-        ("layer", "maps", "dead", f"above 0 in under {_SELDOM:.0%} of images"),
         (
-            (maps.layer, len(maps.fires), len(maps.dead), int((maps.fires < _SELDOM).sum()))
+            "layer",
+            "maps",
+            silent,
+            f"above 0 in under {_SELDOM:.0%} of images",
+        ),
+        (
+            (maps.layer, len(maps.fires), len(maps.silent), int((maps.fires < _SELDOM).sum()))
             for maps in diagnosis.maps
         ),
     )
@@ -124,11 +134,11 @@ def _range(values: Any) -> tuple[float, float, float]:
 
 
 def _plain(value: Any) -> Any:
-    """A record's fields by their names, arrays as lists; what is dead and what dominates beside."""
+    """A record's fields by their names, arrays as lists; the silent and dominating beside."""
     if isinstance(value, tuple):
         return [_plain(part) for part in value]
     if not is_dataclass(value):
         return value.tolist() if hasattr(value, "tolist") else value
-    told = [name for name in ("dead", "dominating", "ratio") if hasattr(value, name)]
+    told = [name for name in ("silent", "dominating", "ratio") if hasattr(value, name)]
     names = [*(field.name for field in fields(value)), *told]
     return {name: _plain(getattr(value, name)) for name in names}

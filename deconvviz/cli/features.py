@@ -12,12 +12,13 @@ from deconvviz.cli import options
 from deconvviz.cli.asked import Asked, Opened, ask, folder_words
 from deconvviz.cli.command import command
 from deconvviz.cli.progress import counting, kept_when_stopped
-from deconvviz.errors import DeconvvizError, UnsupportedLayerError
+from deconvviz.errors import DeconvvizError
 from deconvviz.listing import counted, listed
 from deconvviz.wording import quoted
 
 if TYPE_CHECKING:
     from deconvviz.deconv.deconvnet import Deconvnet
+    from deconvviz.deconv.survey import LayerInfo
     from deconvviz.drawings.features import Features
     from deconvviz.drawings.rows import Pictured
     from deconvviz.experiments.top import TopActivations
@@ -96,13 +97,16 @@ def features(
     opened = asked.open(rules, nonlinear, layers)
     from deconvviz.drawings.features import Features
 
-    layers = tuple(dict.fromkeys(layers)) or _all_layers(opened.net)
+    left_out: dict[str, str] = {}
+    if not layers:
+        layers, left_out = _all_layers(opened.net)
+        _say_left_out(left_out)
     for layer in layers:
         _require_features(opened.net, layer, chosen)
     pictured = opened.pictured(opened.dataset(), limit)
     k = _as_many_as(len(pictured.images), k)
     search = _Search(layers, chosen, k, limit, rules)
-    record = {**opened.record(), "limit": limit}
+    record = {**opened.record(), "limit": limit, "left_out": left_out}
     with kept_when_stopped():
         for layer, top in _strongest(opened, pictured, search).items():
             of = Features(opened.net, top, pictured, opened.scaling, rules)
@@ -165,29 +169,37 @@ def _chosen_words(features: tuple[int, ...] | None) -> str:
     return f"maps{words}"
 
 
-def _all_layers(net: "Deconvnet") -> tuple[str, ...]:
-    """Name every convolution and max pool that can be reconstructed from."""
-    layers = tuple(
-        layer.path
-        for layer in net.layers
-        if len(layer.output_shape) == 3
-        and ("Conv" in layer.kind or layer.kind.startswith("MaxPooling"))
-        and _is_reversible(net, layer.path)
-    )
+def _all_layers(net: "Deconvnet") -> tuple[tuple[str, ...], dict[str, str]]:
+    """Name every convolution and max pool to reconstruct from; and why not the others."""
+    named = [
+        layer for layer in net.layers if "Conv" in layer.kind or layer.kind.startswith("MaxPooling")
+    ]
+    why = {layer.path: _why_not(net, layer) for layer in named}
+    layers = tuple(path for path, reason in why.items() if not reason)
+    left_out = {path: reason for path, reason in why.items() if reason}
     if not layers:
+        reasons = "; ".join(dict.fromkeys(left_out.values())) or "it has none"
         raise DeconvvizError(
-            "The network has no convolution and no max pool that the rules can reverse. Choose a "
-            f"layer with --layer, one of {listed([layer.path for layer in net.layers])}."
+            "The network has no convolution and no max pool that the rules can reverse "
+            f"({reasons[:160]}). Choose a layer with --layer, one of "
+            f"{listed([layer.path for layer in net.layers])}, or try --nonlinear gradient."
         )
-    return layers
+    return layers, left_out
 
 
-def _is_reversible(net: "Deconvnet", layer: str) -> bool:
-    try:
-        net.require(layer)
-    except UnsupportedLayerError:
-        return False
-    return True
+def _why_not(net: "Deconvnet", layer: "LayerInfo") -> str:
+    """Say why a layer's features cannot be shown; nothing where they can."""
+    if len(layer.output_shape) != 3:
+        return "no feature maps [height, width, features]"
+    missing = net.without_rule(layer.path)
+    return f"no rule for {missing[-1]}" if missing else ""
+
+
+def _say_left_out(left_out: dict[str, str]) -> None:
+    for reason in dict.fromkeys(left_out.values()):
+        layers = listed([layer for layer, why in left_out.items() if why == reason])
+        advice = " --nonlinear gradient takes its gradient." if "rule" in reason else ""
+        click.echo(f"Left out: {layers}: {reason}.{advice}", err=True)
 
 
 def _require_features(net: "Deconvnet", layer: str, chosen: tuple[int, ...] | None) -> None:
@@ -226,10 +238,11 @@ def _draw(
 ) -> None:
     from deconvviz.drawings.features import listed as first_of
     from deconvviz.drawings.features import write_features
+    from deconvviz.experiments.silence import dead_or_silent
 
     layer, alive = of.top.layer, of.alive(chosen)
-    dead = sum(of.top.dead)
-    words = f"{layer}: {dead} of {len(of.top.dead)} feature maps dead"
+    silent, count = sum(of.top.dead), len(of.top.dead)
+    words = f"{layer}: {silent} of {count} feature maps {dead_or_silent(of.top.images)}"
     if of.alike:
         words += f", near-duplicates {first_of([f'{a}={b}' for a, b, _ in of.alike])}"
     if not alive:

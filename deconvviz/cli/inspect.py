@@ -145,28 +145,38 @@ def _labelled(
 
 def _accuracy(net: "Deconvnet", labelled: _Labelled, part: "Split", split: str) -> dict[str, Any]:
     from deconvviz.data import Preprocess
-    from deconvviz.experiments.accuracy import accuracies, scalings_for
+    from deconvviz.experiments.accuracy import accuracies, chance, scalings_for
 
     ways = [Preprocess(kind, labelled.crop) for kind in scalings_for(labelled.shape[2])]
     measured = accuracies(net.model, part, ways, len(labelled.dataset.classes))
     measured = each(measured, "accuracy under each preprocessing", len(ways))
+    share, plainly = chance(part.labels)
     return {
         "dataset": labelled.dataset.name,
         "split": split,
         "images": len(part.images),
-        "preprocess": {way.name: accuracy for way, accuracy in measured},
+        "preprocess": (found := {way.name: accuracy for way, accuracy in measured}),
+        "chance": share,
+        "above_chance": max(found.values()) > plainly,
     }
 
 
 def _diagnose(
     net: "Deconvnet", labelled: _Labelled, part: "Split", record: dict[str, Any], as_json: bool
 ) -> None:
-    """Look it over on images scaled as the run did, or else as it is right most often."""
+    """Look it over on images scaled as the run did, or else as it is right most often.
+
+    Where no scaling is better than chance, nobody knows which is the network's, and what its maps
+    do under a wrong one would say nothing of it.
+    """
     from deconvviz.data import Preprocess
     from deconvviz.experiments.diagnosis import diagnose
 
     accuracy = record["accuracy"]["preprocess"]
-    way = Preprocess(labelled.preprocess or max(accuracy, key=accuracy.get), labelled.crop)
+    name = labelled.preprocess
+    if name is None and record["accuracy"]["above_chance"]:
+        name = max(accuracy, key=accuracy.get)
+    way = None if name is None else Preprocess(name, labelled.crop)
     with counting("what the feature maps do", len(part.images)) as done:
         found = diagnose(net, part.images, way, done)
     record["diagnosis"] = diagnosis_record(found)
@@ -184,6 +194,14 @@ def _print_accuracy(measured: dict[str, Any]) -> None:
     for name, accuracy in ranked:
         table.add_row(name, f"{accuracy:.3f}")
     console.print(table)
+    if not measured["above_chance"]:
+        console.print(
+            f"These images cannot tell which scaling it wants: none is plainly above "
+            f"{measured['chance']:.3f}, what naming the commonest class each time gives. Use more "
+            "images, or those of the classes that it was trained on; what its feature maps do is "
+            "told only under a known scaling.",
+            highlight=False,
+        )
 
 
 def _images(measured: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from deconvviz.deconv.receptive_field import ReceptiveField
     from deconvviz.deconv.survey import LayerInfo
 
 _LEGEND = (
@@ -31,7 +32,7 @@ def print_layers(console: Console, record: dict[str, Any], layers: tuple["LayerI
             layer.path,
             layer.kind,
             _shape(layer.output_shape),
-            *_field(layer),
+            *_fields(layer, len(record["inputs"]) > 1),
             layer.rule or layer.reason or "",
             f"{layer.parameters:,}",
         )
@@ -43,8 +44,16 @@ def _shape(shape: Any) -> str:
     return "x".join("any" if size is None else str(size) for size in shape)
 
 
-def _field(layer: "LayerInfo") -> tuple[str, str, str]:
-    field = layer.receptive_field
+def _fields(layer: "LayerInfo", several: bool) -> tuple[str, ...]:
+    """What a unit sees, one line an input; of several inputs, each by its name."""
+    lines = [
+        (f"{columns[0]} of {name}" if several else columns[0], *columns[1:])
+        for name, columns in ((n, _field(f)) for n, f in layer.receptive_fields.items())
+    ]
+    return tuple(map("\n".join, zip(*lines, strict=True))) or ("nothing", "", "")
+
+
+def _field(field: "ReceptiveField | None") -> tuple[str, str, str]:
     if field is None:
         return "the whole", "", ""
     return (

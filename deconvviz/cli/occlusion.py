@@ -138,6 +138,7 @@ def _mean_colour(images: "npt.NDArray[np.uint8]") -> "npt.NDArray[np.uint8]":
 
 
 def _occluded(opened: Opened, source: _Source, what: _Sweep) -> Iterator["OccludedImage"]:
+    from deconvviz.drawings.emptiness import why_empty
     from deconvviz.drawings.occlusion import project_watched
     from deconvviz.drawings.occlusion_figure import OccludedImage
     from deconvviz.drawings.rows import rule_words
@@ -151,13 +152,18 @@ def _occluded(opened: Opened, source: _Source, what: _Sweep) -> Iterator["Occlud
     known = source.classes if len(source.classes) == net.model.outputs[0].shape[-1] else ()
     for index in in_turn(range(len(inputs)), f"hiding parts of {counted(len(inputs), 'image')}"):
         record = occlude(net, inputs[index], source.labels[index], what.layer, square, what.feature)
+        with why_empty(others=True) as reasons:
+            projection = project_watched(net, pictured.images[index], scaling, record)
+        for reason in reasons:
+            click.echo(f"Note: {reason}", err=True)
         yield OccludedImage(
             record=record,
             window=windows[index],
-            projection=project_watched(net, pictured.images[index], scaling, record),
+            projection=projection,
             rules=rule_words(net, [what.layer], what.rules),
             preprocess=scaling.name,
             data=pictured.origin,
             name=pictured.labels[index],
             classes=known,
+            empty=tuple(reasons),
         )

@@ -71,6 +71,8 @@ def reconstruct(
         _note_sameness(opened, layers)
     with working(f"reconstructing {counted(len(pictured.images), 'image')}"):
         drawings = list(_drawings(opened, pictured, of))
+    for reason in dict.fromkeys(reason for each in drawings for reason in each.rows.empty):
+        click.echo(f"Note: {reason}", err=True)
     with if_stopped(
         "Stopped. Folders that were named are complete; the same command makes the others."
     ):

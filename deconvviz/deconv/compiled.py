@@ -78,6 +78,22 @@ class Compiled:
         maps, fine = self._function(self._reconstruct, fixed, (inputs, chosen))(inputs, chosen)
         return maps, bool(fine)
 
+    def strengths(
+        self,
+        inputs: Tensors,
+        layer: str,
+        features: tf.Tensor | None,
+        at: str | tf.Tensor | None,
+        start: str,
+    ) -> dict[int, tf.Tensor]:
+        """Go as `reconstruct` does, an image a map; give each slot's largest |signal| `[n]`."""
+        chosen = tuple(x for x in (features, at) if isinstance(x, tf.Tensor))
+        fixed = (layer, at if isinstance(at, str) else None, start)
+        found: dict[int, tf.Tensor] = self._function(self._strengths, fixed, (inputs, chosen))(
+            inputs, chosen
+        )
+        return found
+
     def trace(self, inputs: Tensors, layer: str) -> tuple[Trace, Step | None]:
         """Run a batch forward; give its trace, and the first step that made a value not finite."""
         values, switches, broken = self._function(self._trace, layer, (inputs,))(inputs)
@@ -155,6 +171,19 @@ class Compiled:
             args = (self._graph, target, values, switches, signal, self._rules, shortcuts)
             maps.append(project(*args))
         return tuple(maps), fine
+
+    def _strengths(
+        self, fixed: tuple[str, str | None, str], inputs: Tensors, chosen: Tensors
+    ) -> dict[int, tf.Tensor]:
+        layer, strongest, start = fixed
+        target = self._graph.targets[layer]
+        values, switches = run_forward(self._graph, inputs, (target,), calls={})
+        features, at = (*chosen, None, None)[:2]
+        signal = start_signal(values[target], features, strongest or at, start)
+        found: dict[int, tf.Tensor] = {}
+        no_shortcuts = dict[Rule, Rule]()
+        project(self._graph, target, values, switches, signal, self._rules, no_shortcuts, found)
+        return found
 
     def _trace(self, layer: str, inputs: Tensors) -> Any:
         target = self._graph.targets[layer]

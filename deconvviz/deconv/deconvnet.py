@@ -1,6 +1,7 @@
 """`Deconvnet`: a trained model, and a method to run its activations back to pixels."""
 
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -33,7 +34,8 @@ from deconvviz.deconv.receptive_field import Box, ReceptiveField, receptive_fiel
 from deconvviz.deconv.rules import LOCAL, METHODS, Rules, adjoint, rule_for
 from deconvviz.deconv.survey import LayerInfo, approximated, depends_on_image, survey
 from deconvviz.deconv.trace import Trace, require_switches
-from deconvviz.errors import DeconvvizError
+from deconvviz.deconv.vanishing import SUSPECT, find_vanished, largest, saturates
+from deconvviz.errors import DeconvvizError, EmptyReconstructionWarning
 from deconvviz.received import pair, require, shown
 
 Integers = npt.NDArray[np.int32]
@@ -45,6 +47,11 @@ Given: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike] | Mapping[str, npt.Ar
 # image goes forward once more.
 _SHARE, _SHARE_TO_FIND = 1 / 2, 1 / 5
 
+_LOOKED_INTO = 16  # empty maps, for the reason why
+
+# What a signal starts from: features and places, as they were checked, and `start`.
+_Fed: TypeAlias = tuple[Integers | None, str | Integers | None, str]
+
 
 @dataclass(frozen=True)
 class _Way:
@@ -53,10 +60,12 @@ class _Way:
     Attributes:
         local: nothing comes back to where nothing was sent.
         depends_on_image: it is another for another image.
+        saturates: it goes by the gradient of something that saturates.
     """
 
     local: bool
     depends_on_image: bool
+    saturates: bool
 
 
 class Deconvnet:
@@ -145,6 +154,8 @@ class Deconvnet:
 
         Warns:
             UserWarning: where the picture of one unit does not depend on the image.
+            EmptyReconstructionWarning: where a map is all zero, or what rounding left of a signal
+                that a saturated softmax, sigmoid or tanh let through; it says why.
 
         Raises:
             DataError: for images of a wrong shape, for pixels that were to be scaled, and for
@@ -166,6 +177,8 @@ class Deconvnet:
             maps = self._whole(inputs, layers, features, places, start, count)
         else:
             maps = {one: self._units(inputs, one, features, places, start) for one in layers}
+        for one, of_each in maps.items():
+            self._warn_of_nothing(inputs, one, of_each, (features, places, start))
         given = {one: self._as_given(images, of_each) for one, of_each in maps.items()}
         return given[layers[0]] if isinstance(layer, str | keras.Operation) else given
 
@@ -280,7 +293,9 @@ class Deconvnet:
             steps = reversed(self._graph.below(self._graph.targets[layer]))
             taken = {rule_for(step, self.rules) for step in steps}
             self._ways[layer] = _Way(
-                taken <= set(LOCAL), depends_on_image(self._graph, layer, self.rules)
+                taken <= set(LOCAL),
+                depends_on_image(self._graph, layer, self.rules),
+                saturates(self._graph, self._graph.targets[layer], self.rules),
             )
         return self._ways[layer]
 
@@ -293,6 +308,14 @@ class Deconvnet:
         """
         self.require(layer)
         return approximated(self._graph, self.path(layer), self._chosen)
+
+    def without_rule(self, layer: Layer) -> tuple[str, ...]:
+        """Name the steps on the way back from a layer that nothing reverses, as `approximated`.
+
+        Returns:
+            `path (Kind)` of each; nothing for a layer that can be reconstructed from.
+        """
+        return approximated(self._graph, self.path(layer), self.rules)
 
     def seen(
         self, layer: Layer, unit: tuple[int, int], image_size: tuple[int, int] | None = None
@@ -428,6 +451,36 @@ class Deconvnet:
                 f"Between layer {layer!r} and the input nothing remembers the image (no max pool), "
                 "so by these rules the picture of one unit does not depend on the image, but for "
                 "its strength under start='activation'. Compare with rules='gradient'.",
+                stacklevel=3,
+            )
+
+    def _warn_of_nothing(self, inputs: Inputs, layer: str, maps: Inputs, fed: _Fed) -> None:
+        """Say why maps show nothing, where some do; a few of them tell for all."""
+        strength = np.max([largest(part) for part in maps], axis=0)
+        empty = np.flatnonzero(strength <= (SUSPECT if self._way(layer).saturates else 0))
+        if not len(empty):
+            return
+        features, places, start = fed
+        some = empty[:_LOOKED_INTO]
+        images = tuple(x[some] if len(x) == len(strength) else x[[0] * len(some)] for x in inputs)
+        strengths = self._guarded.strengths(
+            images,
+            layer,
+            None if features is None else tf.constant(features[some]),
+            places if places is None or isinstance(places, str) else tf.constant(places[some]),
+            start,
+        )
+        target = self._graph.targets[layer]
+        found = [
+            find_vanished(self._graph, target, self.rules, strengths, number)
+            for number in range(len(some))
+        ]
+        reasons = Counter(one.words(self._graph, layer) for one in found if one)
+        for reason, count in reasons.items():
+            more = " or more" if len(empty) > len(some) else ""
+            warnings.warn(
+                f"{count}{more} of {len(strength)} reconstructions show nothing: {reason}",
+                EmptyReconstructionWarning,
                 stacklevel=3,
             )
 

@@ -65,6 +65,15 @@ class Guarded:
             self._name_broken(tensors, layers)
         return tuple(_finite(layer, of) for layer, of in zip(layers, maps, strict=True))
 
+    def strengths(
+        self, inputs: Inputs, layer: str, features: Any, at: Any, start: str
+    ) -> dict[int, Images]:
+        """Give how strong the signal is at each slot that it reaches, `[n]`."""
+        tensors = tuple(map(tf.convert_to_tensor, inputs))
+        with self._explained(tensors, (layer,)):
+            found = self._compiled.strengths(tensors, layer, features, at, start)
+        return {slot: strength.numpy() for slot, strength in found.items()}
+
     def trace(self, inputs: tuple[Any, ...], layer: str) -> Trace:
         """Run a batch forward, and keep what the way back needs."""
         tensors = tuple(map(tf.convert_to_tensor, inputs))

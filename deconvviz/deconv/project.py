@@ -27,6 +27,7 @@ def project(
     signal: tf.Tensor,
     rules: Rules,
     shortcuts: Mapping[Rule, Rule],
+    strengths: dict[int, tf.Tensor] | None = None,
 ) -> tuple[tf.Tensor, ...]:
     """Reverse a signal through the steps below a slot.
 
@@ -39,6 +40,7 @@ def project(
         signal: of the shape of the slot's value.
         rules: a rule for each kind of step.
         shortcuts: for a rule, another that gives the same map.
+        strengths: takes the largest |value| `[n]` of the signal at each slot that one reaches.
 
     Returns:
         For each input of the model, a tensor of its shape; zeros where the target does not see it.
@@ -57,6 +59,8 @@ def project(
             tuple(values[slot] for slot in step.outputs),
             switches.get(step.path),
         )
+        if strengths is not None:
+            _note_strengths(strengths, step.outputs, signals)
         came = [_signal(signals.pop(slot, None), values[slot]) for slot in step.outputs]
         if step.inputs[0] in early:
             came = [tf.nn.relu(part) for part in came]
@@ -65,7 +69,19 @@ def project(
         back = shortcuts.get(rule, rule)(one, came[0] if len(came) == 1 else tuple(came))
         for slot, part in zip(step.inputs, map(wide, back), strict=True):
             signals[slot] = signals[slot] + part if slot in signals else part
+    if strengths is not None:
+        _note_strengths(strengths, graph.inputs, signals)
     return tuple(_signal(signals.get(slot), values[slot]) for slot in graph.inputs)
+
+
+def _note_strengths(
+    strengths: dict[int, tf.Tensor], slots: Sequence[int], signals: Mapping[int, tf.Tensor]
+) -> None:
+    for slot in slots:
+        if slot in signals:
+            signal = signals[slot]
+            rest = list(range(1, len(signal.shape)))
+            strengths[slot] = tf.reduce_max(tf.abs(signal), axis=rest)
 
 
 def _rectified_early(steps: Sequence[Step], rules: Rules) -> set[int]:

@@ -5,6 +5,7 @@ caption must own up to: steps that were reversed by their gradient for want of a
 that is the same whatever the image is.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,7 @@ class LayerInfo:
         kind: its class.
         output_shape: without the batch; None where a size is open.
         receptive_field: what a unit sees of the first input; None where it sees all of it, or may.
+        receptive_fields: the same of each input that it depends on, by the input's name.
         rule: the name of the rule that reverses it, or None.
         reason: why there is no rule, also where the gradient stands in for one.
         parameters: how many weights it has; a layer that is used again has the same ones.
@@ -36,6 +38,7 @@ class LayerInfo:
     kind: str
     output_shape: tuple[int | None, ...]
     receptive_field: ReceptiveField | None
+    receptive_fields: dict[str, ReceptiveField | None]
     rule: str | None
     reason: str | None
     parameters: int
@@ -52,9 +55,9 @@ def survey(graph: Graph, rules: Rules, chosen: Rules) -> tuple[LayerInfo, ...]:
     steps: dict[str, list[Step]] = {}
     for step in graph.steps:
         steps.setdefault(step.path, []).append(step)
-    fields = receptive_fields(graph)
+    fields = [receptive_fields(graph, image=image) for image in range(len(graph.inputs))]
     return tuple(
-        _info(graph, path, parts, (rules, chosen), fields[path])
+        _info(graph, path, parts, (rules, chosen), [field[path] for field in fields])
         for parts in steps.values()
         for path in parts[0].output_paths
     )
@@ -96,7 +99,7 @@ def _info(
     path: str,
     parts: list[Step],
     tables: tuple[Rules, Rules],
-    field: ReceptiveField | None,
+    fields: Sequence[ReceptiveField | None],
 ) -> LayerInfo:
     """Describe a layer, and with it the fused activation that follows: both need a rule."""
     operation: Any = parts[0].operation
@@ -108,8 +111,21 @@ def _info(
         path=path,
         kind=type(operation).__name__,
         output_shape=graph.shapes[graph.targets[path]],
-        receptive_field=field,
+        receptive_field=fields[0],
+        receptive_fields=_of_inputs(graph, path, fields),
         rule=", ".join(rule_for(step, rules).__name__ for step in parts) if reversible else None,
         reason=f"no rule for {without[0]}{instead}" if without else None,
         parameters=operation.count_params() if isinstance(operation, keras.layers.Layer) else 0,
     )
+
+
+def _of_inputs(
+    graph: Graph, path: str, fields: Sequence[ReceptiveField | None]
+) -> dict[str, ReceptiveField | None]:
+    """Keep the fields of those inputs that a layer depends on."""
+    named = dict(zip(graph.names, fields, strict=True))
+    if len(named) < 2:
+        return named
+    read = {slot for step in graph.below(graph.targets[path]) for slot in step.inputs}
+    slots = dict(zip(graph.names, graph.inputs, strict=True))
+    return {name: field for name, field in named.items() if slots[name] in read}

@@ -16,6 +16,7 @@ from deconvviz.data import Preprocess
 from deconvviz.drawings.anew import drawn_anew
 from deconvviz.drawings.cuts import GREY, common_size, cut_to, cut_words
 from deconvviz.experiments.evolution import Moment, jumps
+from deconvviz.experiments.silence import dead, dead_or_silent
 from deconvviz.listing import counted
 from deconvviz.render.compose import CAVEAT
 from deconvviz.render.png import write_sheet
@@ -137,8 +138,8 @@ def describe(moment: Moment, source: str, rules: str) -> str:
         f"{source}, with each step's own weights and switches. "
         f"{cut_words(size, rules, moment.depends_on_image)} Rules: {rules}. "
         "Start signal: that unit's activation, all others 0. Each reconstruction is scaled by its "
-        "own largest |value|; zero is grey (128). A map that never rises above 0 is dead, and its "
-        f"cell all grey. {CAVEAT}"
+        "own largest |value|; zero is grey (128). The cell of a map that never rises above 0 "
+        f"({dead_or_silent(moment.searched)}) is all grey. {CAVEAT}"
     )
 
 
@@ -157,6 +158,7 @@ def _columns(
 def _step_record(
     moment: Moment, scales: npt.NDArray[np.float64], jumped: npt.NDArray[np.bool_]
 ) -> dict[str, Any]:
+    silent = moment.features[moment.dead].tolist()
     return {
         "step": moment.step,
         "activation": moment.value.tolist(),
@@ -165,7 +167,8 @@ def _step_record(
         "box": [[box.top, box.left, box.bottom, box.right] for box in moment.boxes],
         "scale": scales.tolist(),
         "jumped": jumped.tolist(),
-        "dead": moment.features[moment.dead].tolist(),
+        "silent": silent,
+        "dead": dead(silent, moment.searched),
     }
 
 

@@ -5,7 +5,6 @@ Zeiler & Fergus 2013, Figure 2. Many maps lie on one page, since what a layer ha
 they are seen side by side.
 """
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,9 +22,11 @@ from deconvviz.deconv.deconvnet import Deconvnet
 from deconvviz.deconv.receptive_field import Box
 from deconvviz.drawings.anew import drawn_anew
 from deconvviz.drawings.cuts import GREY, common_size, cut_to, cut_words
+from deconvviz.drawings.emptiness import why_empty
 from deconvviz.drawings.pages import maps_on_a_page, page, side_by_side, stitched
 from deconvviz.drawings.rows import Pictured, rule_words
 from deconvviz.errors import DeconvvizError
+from deconvviz.experiments.silence import dead, dead_or_silent
 from deconvviz.experiments.top import (
     ALIKE,
     Selectivity,
@@ -91,9 +92,9 @@ class Features:
 
     def alive(self, features: Sequence[int] | None = None) -> list[int]:
         """Give those of some feature maps, or of all, that are not dead."""
-        dead = self.top.dead
-        asked = range(len(dead)) if features is None else features
-        return [feature for feature in asked if not dead[feature]]
+        silent = self.top.dead
+        asked = range(len(silent)) if features is None else features
+        return [feature for feature in asked if not silent[feature]]
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ def write_features(
 
 def summary_of(of: Features) -> dict[str, Any]:
     """Say of a layer as plain JSON values what is true of all its maps, drawn or not."""
-    chosen = of.selectivity
+    chosen, silent = of.selectivity, np.flatnonzero(of.top.dead).tolist()
     return {
         "layer": of.top.layer,
         "rules": of.rules,
@@ -203,7 +204,8 @@ def summary_of(of: Features) -> dict[str, Any]:
         "units_an_image": 1,
         "order": "by (-activation, image, y, x)",
         "features": len(of.top.value),
-        "dead": np.flatnonzero(of.top.dead).tolist(),
+        "silent": silent,
+        "dead": dead(silent, of.top.images),
         "near_duplicates": {
             "jaccard_from": ALIKE,
             "jaccard_by_chance": of.by_chance,
@@ -226,8 +228,7 @@ def _tiles(
     """Draw each unit's patch and reconstruction, uint8 `[2, n, h, w, 3]`; scales and words."""
     inputs = of.preprocess(images)
     at = None if places[0, 0] < 0 else places
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the caption says it
+    with why_empty() as reasons:  # the caption says the other warning itself
         maps = of.net.reconstruct(inputs, of.top.layer, feature.astype(np.int32), at)
     parts = cut_to(of.preprocess.maps(maps), boxes, frame, 0)
     notes = cut_words(frame, of.rules, of.net.depends_on_image(of.top.layer))
@@ -235,7 +236,9 @@ def _tiles(
         "first": "Image patches",
         "rules": rule_words(of.net, [of.top.layer], of.rules),
         "start": "the activation of one unit, all others 0",
-        "notes": f"{notes} White: no unit fired, or the grid has more room than k.",
+        "notes": " ".join(
+            (notes, "White: no unit fired, or the grid has more room than k.", *reasons)
+        ),
     }
     if of.rules == "classic":
         patches = cut_to(of.preprocess.maps(inputs), boxes, frame, 0)
@@ -315,11 +318,13 @@ def _caption(of: Features, description: str) -> str:
 
 
 def _dead_words(top: TopActivations) -> str:
-    dead = np.flatnonzero(top.dead).tolist()
-    if not dead:
+    silent = np.flatnonzero(top.dead).tolist()
+    if not silent:
         return f"All {len(top.dead)} maps rose above 0 somewhere."
-    of_all = f"{len(dead)} of {len(top.dead)} maps"
-    return f"{of_all} never rose above 0 and are not drawn: {listed(dead)}."
+    return (
+        f"{len(silent)} of {len(top.dead)} maps never rose above 0 and are not drawn "
+        f"({dead_or_silent(top.images)}): {listed(silent)}."
+    )
 
 
 def _alike_words(of: Features) -> str:

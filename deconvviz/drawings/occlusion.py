@@ -56,7 +56,8 @@ def describe(shown: OccludedImage) -> str:
         f"Probability of the image's {whose}, {shown.class_name(record.label)}{applied}: "
         f"{record.probability_without:.3f} without it; most probable without it: "
         f"{shown.class_name(record.guess_without)}. Projection: rules {shown.rules}; start signal: "
-        f"all activations of that map, all others 0; zero is grey, scale {scale:.3g}. After Zeiler "
+        f"all activations of that map, all others 0; zero is grey, scale {scale:.3g}. "
+        f"{''.join(f'{reason} ' for reason in shown.empty)}After Zeiler "
         f"& Fergus 2013, Section 4.2, which gives no size, stride or grey. {CAVEAT} The "
         "occlusion maps are measured."
     )

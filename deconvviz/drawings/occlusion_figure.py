@@ -36,6 +36,7 @@ class OccludedImage:
         data: where the image comes from, in words.
         name: its label or its file's name.
         classes: the classes' names; none where nobody knows them.
+        empty: why the projection shows nothing; none where it shows something.
     """
 
     record: Occlusion
@@ -46,6 +47,7 @@ class OccludedImage:
     data: str
     name: str
     classes: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
 
     def class_name(self, index: int) -> str:
         """Name a class, by its number where nobody knows the names."""

@@ -17,6 +17,7 @@ from rich.progress import track
 from deconvviz.data import Preprocess
 from deconvviz.deconv.deconvnet import Deconvnet
 from deconvviz.drawings.anew import drawn_anew
+from deconvviz.drawings.emptiness import why_empty
 from deconvviz.errors import DeconvvizError
 from deconvviz.listing import listed
 from deconvviz.render.compose import WHOLE_LAYER, Rows, classic_rows, deconvnet_rows
@@ -76,16 +77,23 @@ def reconstruct_rows(
     chosen: list[tuple[str, int | None]] = [
         (layer, feature) for layer in layers for feature in features or (None,)
     ]
-    of_feature = {
-        feature: net.reconstruct(inputs, layers, feature) for feature in features or (None,)
-    }
+    with why_empty(others=True) as reasons:
+        of_feature = {
+            feature: net.reconstruct(inputs, layers, feature) for feature in features or (None,)
+        }
     maps = [preprocess.maps(of_feature[feature][layer]) for layer, feature in chosen]
     names = [layer if feature is None else f"{layer} {feature}" for layer, feature in chosen]
     start = "one feature map's activations, all others 0" if features else WHOLE_LAYER
-    words = {"rules": rule_words(net, layers, rules), "start": start}
+    words = {
+        "rules": rule_words(net, layers, rules),
+        "start": start,
+        "notes": " ".join(reasons),
+    }
     if rules == "classic":
-        return classic_rows(preprocess.maps(inputs), maps, names, **words)
-    return deconvnet_rows(preprocess.window(images), maps, names, scales, **words)
+        rows = classic_rows(preprocess.maps(inputs), maps, names, **words)
+    else:
+        rows = deconvnet_rows(preprocess.window(images), maps, names, scales, **words)
+    return replace(rows, empty=tuple(reasons))
 
 
 def max_pools(net: Deconvnet) -> tuple[str, ...]:

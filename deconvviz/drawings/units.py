@@ -4,9 +4,8 @@ Zeiler & Fergus show a unit's reconstruction beside the image patch that made it
 Figure 2). The patch is the unit's receptive field: nothing outside it can have moved the unit.
 """
 
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from deconvviz.data import Preprocess
 from deconvviz.deconv.deconvnet import Deconvnet
 from deconvviz.deconv.receptive_field import Box
 from deconvviz.drawings.cuts import GREY, common_size, cut_to, cut_words
+from deconvviz.drawings.emptiness import why_empty
 from deconvviz.drawings.rows import rule_words
 from deconvviz.errors import DeconvvizError
 from deconvviz.render.compose import Rows, classic_rows, deconvnet_rows
@@ -75,13 +75,14 @@ def reconstruct_units(
     activation = net.activation(inputs, layer)
     panels: list[list[npt.NDArray[Any]]] = []
     chosen: list[list[Unit]] = []
+    reasons: dict[str, None] = {}
     for feature in features:
         units = [_unit(net, layer, one, feature, at, window.shape[1:3]) for one in activation]
         places = None if activation.ndim == 2 else np.array([unit.place for unit in units])
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # the caption says it
+        with why_empty() as told:  # the caption says the other warning itself
             panels.append(preprocess.maps(net.reconstruct(inputs, layer, feature, places)))
         chosen.append(units)
+        reasons |= dict.fromkeys(told)
     # Image by image: what one image shows of all features stands together.
     units = [unit for of_image in zip(*chosen, strict=True) for unit in of_image]
     maps = np.stack(panels, axis=1).reshape(len(units), *window.shape[1:])
@@ -93,15 +94,17 @@ def reconstruct_units(
         "first": "image patch",
         "rules": rule_words(net, [layer], rules),
         "start": _start_words(at, activation.ndim),
-        "notes": f"{notes} A unit that did not fire shows nothing.",
+        "notes": " ".join((notes, "A unit that did not fire shows nothing.", *reasons)),
     }
     if rules == "classic":
         seen = np.repeat(preprocess.maps(inputs), len(features), axis=0)
         patches, parts = (cut_to(each, boxes, size, 0) for each in (seen, maps))
-        return classic_rows(patches, [parts], names, **words), units
+        rows = classic_rows(patches, [parts], names, **words)
+        return replace(rows, empty=tuple(reasons)), units
     patches = cut_to(np.repeat(window, len(features), axis=0), boxes, size, GREY)
     parts = cut_to(maps, boxes, size, 0)
-    return deconvnet_rows(patches, [parts], names, None, **words), units
+    rows = deconvnet_rows(patches, [parts], names, None, **words)
+    return replace(rows, empty=tuple(reasons)), units
 
 
 def _unit(

@@ -27,8 +27,8 @@ class MapsInUse:
     fires: Numbers
 
     @property
-    def dead(self) -> tuple[int, ...]:
-        """The maps that never rise above 0."""
+    def silent(self) -> tuple[int, ...]:
+        """The maps that never rise above 0 on the images."""
         return tuple(np.flatnonzero(self.largest <= 0).tolist())
 
 
@@ -102,15 +102,15 @@ class Diagnosis:
 
     Attributes:
         images: how many images went through the network.
-        preprocess: how they were scaled.
-        maps: one a rectified layer.
+        preprocess: how they were scaled; None where nobody knows, and none went through.
+        maps: one a rectified layer; none without a scaling.
         filters: one a convolution.
         first: one a convolution that looks at the pixels themselves.
         lattices: one a layer whose windows have a stride above 1.
     """
 
     images: int
-    preprocess: str
+    preprocess: str | None
     maps: tuple[MapsInUse, ...]
     filters: tuple[Filters, ...]
     first: tuple[FirstLayer, ...]

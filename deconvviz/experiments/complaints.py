@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from deconvviz.experiments.ailments import DOMINATES, Diagnosis, Filters, FirstLayer, Lattice
 from deconvviz.experiments.filters import BANDS
+from deconvviz.experiments.silence import DEAD_FROM, dead_or_silent
 from deconvviz.listing import counted
 
 ALIASED = 0.25
@@ -22,7 +23,7 @@ def complaints(diagnosis: Diagnosis) -> tuple[str, ...]:
         A sentence or two each, without a line break; nothing where nothing was found.
     """
     return (
-        *_of_dead_maps(diagnosis),
+        *_of_silent_maps(diagnosis),
         *(text for filters in diagnosis.filters for text in _of_dominating(filters)),
         *(text for first in diagnosis.first for text in _of_frequencies(first)),
         *_of_overlaps(diagnosis),
@@ -30,13 +31,14 @@ def complaints(diagnosis: Diagnosis) -> tuple[str, ...]:
     )
 
 
-def _of_dead_maps(diagnosis: Diagnosis) -> Iterator[str]:
+def _of_silent_maps(diagnosis: Diagnosis) -> Iterator[str]:
     for maps in diagnosis.maps:
-        if maps.dead:
+        if maps.silent:
+            few, on = diagnosis.images < DEAD_FROM, counted(diagnosis.images, "image")
+            why = "too few to call them dead" if few else f"they never rise above 0 on {on}"
             yield (
-                f"{maps.layer}: {len(maps.dead)} of {len(maps.largest)} feature maps are dead, "
-                f"they never rise above 0 on {counted(diagnosis.images, 'image')}: "
-                f"{_listed(maps.dead)}."
+                f"{maps.layer}: {len(maps.silent)} of {len(maps.largest)} feature maps are "
+                f"{dead_or_silent(diagnosis.images)}, {why}: {_listed(maps.silent)}."
             )
 
 

@@ -38,7 +38,7 @@ _CHUNK = 128  # images that are scaled at once; the engine may want fewer
 def diagnose(
     net: Deconvnet,
     images: npt.NDArray[np.uint8],
-    preprocess: Preprocess,
+    preprocess: Preprocess | None,
     progress: Callable[[int], None] | None = None,
 ) -> Diagnosis:
     """Look a network's filters and feature maps over.
@@ -46,7 +46,8 @@ def diagnose(
     Args:
         net: the network; its rules do not matter here.
         images: uint8 `[n, H, W, C]`, fitted to the network's size.
-        preprocess: how they become its input.
+        preprocess: how they become its input; None where nobody knows, so that no feature map is
+            looked at.
         progress: called with the number of images looked at, after each batch.
 
     Returns:
@@ -56,13 +57,16 @@ def diagnose(
         DataError: where an activation is not finite, or the images do not come through.
     """
     require_net(net)
-    require_pixels(images, preprocess)
+    if preprocess is not None:
+        require_pixels(images, preprocess)
     graph = flatten(net.model)
     kernels = {step.path: (step, w) for step in graph.steps if (w := _kernel(step)) is not None}
     return Diagnosis(
         images=len(images),
-        preprocess=preprocess.name,
-        maps=_maps(net, _rectified(graph), images, preprocess, progress or (lambda _: None)),
+        preprocess=None if preprocess is None else preprocess.name,
+        maps=()
+        if preprocess is None
+        else _maps(net, _rectified(graph), images, preprocess, progress or (lambda _: None)),
         filters=tuple(_filters(graph, *found) for found in kernels.values()),
         first=tuple(_first(path, kernels[path][1]) for path in _sees_pixels(net, kernels)),
         lattices=tuple(one for step in graph.steps if (one := _lattice(step)) is not None),

@@ -47,7 +47,10 @@ class TopActivations:
 
     @property
     def dead(self) -> npt.NDArray[np.bool_]:
-        """Tell which feature maps never rose above 0 in any image, bool `[features]`."""
+        """Tell which feature maps never rose above 0 in any image, bool `[features]`.
+
+        Of few images that says little of a map; see `deconvviz.experiments.silence`.
+        """
         return ~self.fired[:, 0]
 
     def merged(self, other: "TopActivations") -> "TopActivations":

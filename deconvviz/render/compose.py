@@ -44,6 +44,7 @@ class Rows:
         description: what the panels are and how they are scaled, in words that hold for every
             image and step.
         shared: whether all panels of a row have one scale, which then stands under each map.
+        empty: why some maps show nothing; the description says it too.
     """
 
     pixels: Pixels
@@ -52,6 +53,7 @@ class Rows:
     saturated: npt.NDArray[np.float64]
     description: str
     shared: bool = False
+    empty: tuple[str, ...] = ()
 
     def caption(self, image: int | None = None) -> str:
         """Say the description and the scales of one row; of all rows, their range, for None."""
@@ -66,6 +68,7 @@ class Rows:
         return {
             "panels": list(self.names),
             "description": self.description,
+            "show_nothing": list(self.empty),
             "scales": self._by_name(self.scales[chosen]),
             "saturated": self._by_name(self.saturated[chosen]),
         }

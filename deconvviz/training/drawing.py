@@ -13,6 +13,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from deconvviz.deconv.deconvnet import Deconvnet
+from deconvviz.drawings.emptiness import why_empty
 from deconvviz.drawings.rows import rule_words
 from deconvviz.errors import DeconvvizError
 from deconvviz.render.compose import Rows, classic_rows, deconvnet_rows
@@ -90,17 +91,18 @@ class Drawing:
 
     def _rows(self) -> Rows:
         shown, layers = self._shown, self._layers
-        of_layer = self.net.reconstruct(shown.given, layers)
+        with why_empty(others=True) as reasons:
+            of_layer = self.net.reconstruct(shown.given, layers)
         maps = [shown.of_image(of_layer[layer]) for layer in layers]
-        rules, notes = rule_words(self.net, layers, self._rules), self._notes()
+        rules, notes = rule_words(self.net, layers, self._rules), self._notes(reasons)
         if self._rules == "classic":
             return classic_rows(shown.image, maps, layers, rules=rules, notes=notes)
         first = "input" if shown.spread else "original"
         return deconvnet_rows(shown.original, maps, layers, first=first, rules=rules, notes=notes)
 
-    def _notes(self) -> str:
+    def _notes(self, reasons: Sequence[str]) -> str:
         shown = self._shown
         notes = [_SPREAD] if shown.spread and self._rules != "classic" else []
         if (count := len(shown.inputs)) > 1:
             notes.append(f"Shown is input {shown.index + 1} of the network's {count}.")
-        return " ".join(notes)
+        return " ".join((*notes, *reasons))

@@ -140,13 +140,13 @@ def test_the_diagnosis_is_made_under_the_scaling_that_fits_best(
     found = json.loads(ended.out)["diagnosis"]
     assert found["preprocess"] == "raw"
     (maps,) = found["maps"]
-    assert (maps["layer"], maps["dead"]) == ("conv", [1])
+    assert (maps["layer"], maps["silent"], maps["dead"]) == ("conv", [1], None)
     assert maps["fires"] == [1, 0]
     np.testing.assert_allclose(found["filters"][0]["rms"], np.ones(2) / np.sqrt(3))
     np.testing.assert_allclose(found["first"][0]["colour"], [2 / 3, 2 / 3])
     (lattice,) = found["lattices"]
     assert (lattice["window"], lattice["stride"], lattice["ratio"]) == ([1, 1], [2, 2], "1:0")
-    words = ("are dead", "nothing looks at", "aliasing")
+    words = ("are silent on these ", "nothing looks at", "aliasing")
     assert len(found["complaints"]) == len(words)
     for text, word in zip(found["complaints"], words, strict=True):
         assert word in text
@@ -162,7 +162,26 @@ def test_the_diagnosis_says_in_words_what_the_json_holds(
     said = " ".join(ended.out.split())
     for text in told:
         assert text in said
-    assert "conv 2 1 1" in said  # two maps, one of them dead, the same one seldom above 0
+    assert "conv 2 1 1" in said  # two maps, one of them silent, the same one seldom above 0
+
+
+def test_images_that_cannot_tell_the_scaling_diagnose_no_feature_map(
+    call: Any, ailing: Path, pictures: Path, tmp_path: Path
+) -> None:
+    """A network that answers at random is at chance under each scaling: none is chosen."""
+    import keras
+
+    model = keras.saving.load_model(ailing)
+    model.get_layer("class").set_weights([np.zeros((2, 2), np.float32), np.array([1, 0.0])])
+    model.save(tmp_path / "blind.keras")
+    arguments = ("--ckpt", tmp_path / "blind.keras", "--dataset", "folder", "--data-dir", pictures)
+    found = json.loads(call("inspect", *arguments, "--json").out)
+    assert (found["accuracy"]["chance"], found["accuracy"]["above_chance"]) == (0.5, False)
+    assert (found["diagnosis"]["preprocess"], found["diagnosis"]["maps"]) == (None, [])
+    said = " ".join(call("inspect", *arguments).out.split())
+    assert "These images cannot tell which scaling it wants" in said
+    assert "What its feature maps do" not in said
+    assert "How large its filters are" in said
 
 
 def test_a_run_is_diagnosed_under_its_own_scaling_whatever_fits_better(

@@ -43,6 +43,110 @@ def test_inputs_that_have_names_come_as_a_tuple_in_the_models_order(
         np.testing.assert_array_equal(one, other)
 
 
+def test_images_by_name_are_matched_in_any_order(zoo: Any) -> None:
+    member = zoo("two_inputs")
+    colour, grey = member.images
+    net = Deconvnet(member.model)
+    by_name = net.reconstruct({"grey": grey, "colour": colour}, "flat")
+    in_order = net.reconstruct((colour, grey), "flat")
+    assert list(by_name) == ["colour", "grey"]
+    for one, other in zip(by_name.values(), in_order, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [(("colour", "gray"), "'gray'"), (("colour",), "'grey'"), (("colour", "grey", "x"), "'x'")],
+)
+def test_images_under_other_names_are_refused(names: Any, told: str, zoo: Any) -> None:
+    member = zoo("two_inputs")
+    given = dict.fromkeys(names, member.images[0])
+    with pytest.raises(deconvviz.DataError, match="tuple in that order") as refused:
+        Deconvnet(member.model).reconstruct(given, "flat")
+    assert told in str(refused.value)
+
+
+def test_a_tuple_in_another_order_is_refused_with_the_order(zoo: Any) -> None:
+    member = zoo("two_inputs")
+    with pytest.raises(deconvviz.DataError, match="in this order: 'colour', 'grey'"):
+        Deconvnet(member.model).reconstruct(member.images[::-1], "flat")
+
+
+# --- pixels -----------------------------------------------------------------------------------
+
+PIXELS = np.random.default_rng(5).integers(0, 256, (2, 8, 8, 3), np.uint8)
+
+
+def chain(*first: Any, dtype: str = "float32") -> keras.Model:
+    images = keras.Input((8, 8, 3), dtype=dtype)
+    return keras.Sequential([images, *first, layers.Conv2D(4, 3, name="conv")])
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.uint16])
+def test_pixels_that_the_network_does_not_scale_are_refused_with_two_ways_out(kind: Any) -> None:
+    net = Deconvnet(chain())
+    with pytest.raises(deconvviz.DataError, match="does not scale them itself") as refused:
+        net.reconstruct(PIXELS.astype(kind), "conv")
+    assert "deconvviz.data.Preprocess('unit')(images)" in str(refused.value)
+    assert "images.astype('float32')" in str(refused.value)
+    net.reconstruct(deconvviz.data.Preprocess("unit")(PIXELS), "conv")
+    net.reconstruct(PIXELS.astype("float32"), "conv")
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        (layers.Rescaling(1 / 255),),
+        (layers.Normalization(mean=127.0, variance=64.0**2),),
+        (layers.RandomFlip(), layers.ZeroPadding2D(1), layers.Rescaling(1 / 127.5, -1)),
+        (keras.Sequential([keras.Input((8, 8, 3)), layers.Rescaling(1 / 255)], name="within"),),
+    ],
+    ids=["rescaling", "normalization", "behind augmentation", "nested"],
+)
+def test_a_network_that_scales_takes_pixels(first: Any) -> None:
+    net = Deconvnet(chain(*first))
+    assert net.scales_itself
+    maps = net.reconstruct(PIXELS, "conv")
+    np.testing.assert_array_equal(maps, net.reconstruct(PIXELS.astype("float32"), "conv"))
+
+
+def test_scaling_by_arithmetic_is_scaling_and_a_second_reader_is_not() -> None:
+    images = keras.Input((8, 8, 3))
+    scaled = layers.Conv2D(4, 3, name="conv")(images / 255.0)
+    assert Deconvnet(keras.Model(images, scaled)).scales_itself
+    beside = layers.Conv2D(4, 3, name="raw")(images)
+    assert not Deconvnet(keras.Model(images, layers.Add()([scaled, beside]))).scales_itself
+
+
+# --- layers -----------------------------------------------------------------------------------
+
+
+def test_a_keras_layer_names_itself(zoo: Any) -> None:
+    member = zoo("nested")
+    net, inner = Deconvnet(member.model), member.model.get_layer("outer").get_layer("conv")
+    np.testing.assert_array_equal(
+        net.reconstruct(member.images, inner), net.reconstruct(member.images, "outer/conv")
+    )
+    several = net.reconstruct(member.images, [inner, "last"])
+    assert list(several) == ["outer/conv", "last"]
+
+
+def test_a_keras_layer_that_stands_twice_or_elsewhere_is_refused(zoo: Any) -> None:
+    model = zoo("shared").model
+    with pytest.raises(deconvviz.DeconvvizError, match="'conv', 'conv#2'"):
+        Deconvnet(model).path(model.get_layer("conv"))
+    with pytest.raises(deconvviz.DeconvvizError, match="'elsewhere' is no layer of this model"):
+        Deconvnet(model).path(layers.ReLU(name="elsewhere"))
+
+
+def test_a_keras_number_is_refused_with_the_layer_that_it_stands_for(zoo: Any) -> None:
+    member = zoo("classic")
+    net = Deconvnet(member.model)
+    with pytest.raises(deconvviz.DeconvvizError, match=r"model\.layers\[-2\]"):
+        net.reconstruct(member.images, -2)
+    net.reconstruct(member.images, member.model.layers[-2])
+
+
 @pytest.mark.parametrize("images", ["one", "three", "array", "sizes"])
 def test_images_that_are_not_one_array_an_input_are_refused(images: str, zoo: Any) -> None:
     member = zoo("two_inputs")
@@ -119,6 +223,31 @@ def test_a_layer_used_twice_has_two_rows(zoo: Any) -> None:
     assert {"conv", "conv#2", "block/conv", "block/pool", "block#2/conv", "block#2/pool"} < set(
         paths
     )
+
+
+def test_each_input_that_a_layer_sees_has_its_own_receptive_field(zoo: Any) -> None:
+    rows = {row.path: row for row in Deconvnet(zoo("two_inputs").model).layers}
+    sizes = {
+        path: {name: field and field.size for name, field in rows[path].receptive_fields.items()}
+        for path in ("conv1", "g1", "join", "flat")
+    }
+    assert sizes == {
+        "conv1": {"colour": (3, 3)},
+        "g1": {"grey": (3, 3)},
+        "join": {"colour": (3, 3), "grey": (3, 3)},
+        "flat": {"colour": None, "grey": None},
+    }
+
+
+def test_a_quantized_layer_is_named_and_not_its_activation() -> None:
+    model = keras.Sequential(
+        [keras.Input((4, 4, 3)), layers.Flatten(), layers.Dense(5, activation="relu", name="few")]
+    )
+    model.quantize("int8")
+    net = Deconvnet(model)
+    with pytest.raises(deconvviz.UnsupportedLayerError, match="'few', Dense quantized to int8"):
+        net.require("few")
+    assert net.layers[-1].reason == "no rule for Dense quantized to int8"
 
 
 def test_a_layer_without_a_rule_has_the_reason_in_its_row(zoo: Any) -> None:

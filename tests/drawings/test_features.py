@@ -107,7 +107,7 @@ def test_the_page_and_its_record_say_all_that_is_known(
     record = json.loads(path.with_suffix(".json").read_text())
     assert record["checkpoint"] == "somewhere"
     assert (record["step"], record["k"], record["images"]) == (12, K, COUNT)
-    assert record["dead"] == [DEAD]
+    assert (record["silent"], record["dead"]) == ([DEAD], None)  # 40 images are too few to say
     assert record["near_duplicates"]["pairs"] == [[RED, TWICE_RED, 1.0]]
     assert [one["feature"] for one in record["maps"]] == [RED, TWICE_RED, BLUE]
     red, _, blue = record["maps"]
@@ -122,7 +122,8 @@ def test_the_page_and_its_record_say_all_that_is_known(
     assert counts[red["class"]] == max(counts.values())
     for words in (
         "conv", "4 strongest", "40 images of noise (test)", "one unit an image", "deconvnet",
-        "activation of one unit", "own largest", "1 of 4 maps never rose above 0", "drawn: 2.",
+        "activation of one unit", "own largest", "1 of 4 maps never rose above 0",
+        "drawn (silent on these 40 images): 2.",
         "0 and 1 (100%)", "3x3", "no max pool", "Nie et al.",
     ):  # fmt: skip
         assert words in record["caption"], words

@@ -9,7 +9,7 @@ import pytest
 from deconvviz.config import DataConfig
 from deconvviz.data import Preprocess, Split, load_dataset
 from deconvviz.errors import DataError
-from deconvviz.experiments.accuracy import accuracies, scalings_for
+from deconvviz.experiments.accuracy import accuracies, chance, scalings_for
 
 
 def test_accuracy_is_the_share_of_images_whose_largest_output_is_their_labels() -> None:
@@ -49,3 +49,11 @@ def test_a_published_network_is_as_accurate_as_its_authors_say() -> None:
     test = load_dataset(DataConfig(), seed=0).test
     ((_, raw),) = accuracies(model, test, [Preprocess("raw")], 10)
     assert round(raw, 3) == 0.755
+
+
+def test_what_is_plainly_above_chance_is_three_standard_errors_above_the_commonest_class() -> None:
+    share, plainly = chance(np.repeat(np.arange(10), 100))
+    assert share == 0.1
+    assert plainly == pytest.approx(0.1 + 3 * np.sqrt(0.1 * 0.9 / 1000))
+    assert chance(np.array([2, 2, 1, 2]))[0] == 0.75
+    assert chance(np.array([5, 5, 5])) == (1, 1)

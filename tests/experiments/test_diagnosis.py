@@ -8,7 +8,7 @@ import pytest
 
 import deconvviz
 from deconvviz.data import Preprocess
-from deconvviz.experiments.ailments import Diagnosis
+from deconvviz.experiments.ailments import Diagnosis, MapsInUse
 from deconvviz.experiments.complaints import complaints
 from deconvviz.experiments.diagnosis import diagnose
 
@@ -34,7 +34,21 @@ def points(*values: float) -> Array:
     return kernel
 
 
-def test_maps_that_never_rise_are_dead_and_the_others_say_how_often_they_do() -> None:
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (1, "silent on this image, too few"),
+        (299, "silent on these 299 images, too few"),
+        (300, "dead, they never rise above 0 on 300 images"),
+    ],
+)
+def test_maps_are_called_dead_from_three_hundred_images_on(images: int, words: str) -> None:
+    """The rule of three: silence on n images says that fewer than 3 / n would make it fire."""
+    maps = MapsInUse("conv", np.array([1, 0], np.float32), np.array([0.5, 0]))
+    assert words in complaints(Diagnosis(images, "unit", (maps,), (), (), ()))[0]
+
+
+def test_maps_that_never_rise_are_silent_and_the_others_say_how_often_they_do() -> None:
     images = np.zeros((10, 4, 4, 3), np.uint8)
     images[:3, 1, 2, 0] = 100
     images[3:5, 0, 0, 0] = 20
@@ -45,11 +59,11 @@ def test_maps_that_never_rise_are_dead_and_the_others_say_how_often_they_do() ->
     )
     (maps,) = found.maps
     assert maps.layer == "conv"
-    assert maps.dead == (1,)
+    assert maps.silent == (1,)
     assert maps.fires.tolist() == [0.5, 0, 0.3]
     assert maps.largest.tolist() == [100, 0, 50]
     assert found.images == 10
-    assert "conv: 1 of 3 feature maps are dead" in complaints(found)[0]
+    assert "conv: 1 of 3 feature maps are silent on these 10 images" in complaints(found)[0]
     assert complaints(found)[0].endswith(": 1.")
 
 

@@ -4,6 +4,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -295,3 +296,23 @@ def test_winners_shared_by_chance_are_told() -> None:
     assert jaccard_by_chance(9, 9) == 1
     # Two blind draws of 10 of 100 share 1 image on average, of 19.
     assert jaccard_by_chance(10, 100) == pytest.approx(1 / 19)
+
+
+def test_a_data_set_as_tfds_gives_it_is_taken_and_others_are_refused_in_words() -> None:
+    model = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Conv2D(2, 1, name="conv")])
+    net, images = deconvviz.Deconvnet(model), np.random.default_rng(3).normal(size=(5, 4, 4, 3))
+    x = images.astype(np.float32)
+
+    def given(arrays: Any) -> Any:
+        data = tf.data.Dataset.from_tensor_slices(arrays).batch(2)
+        return deconvviz.strongest_activations(net, data, layer="conv", k=2)
+
+    right = deconvviz.strongest_activations(net, x, layer="conv", k=2)
+    labels = np.arange(5)
+    for arrays in ({"image": x, "label": labels}, ({"image": x}, labels), (x, labels)):
+        np.testing.assert_array_equal(given(arrays).image, right.image)
+    with pytest.raises(deconvviz.DataError, match=r"a dict of 'photo', 'label'"):
+        given({"photo": x, "label": labels})
+    single = tf.data.Dataset.from_tensor_slices({"image": x, "label": labels})
+    with pytest.raises(deconvviz.DataError, match=r"dataset.batch\(128\)"):
+        deconvviz.strongest_activations(net, single, layer="conv", k=2)

@@ -35,6 +35,7 @@ RANDOM = np.random.default_rng(5)
 IMAGES = RANDOM.normal(size=(24, *SIZE, 3)).astype(np.float32)
 LABELS = RANDOM.integers(0, 3, 24)
 PIXELS = RANDOM.integers(0, 256, (4, *SIZE, 3), np.uint8)
+RAW = PIXELS.astype(np.float32)  # what a network that was trained on pixels takes
 
 
 def compiled(model: Any, **settings: Any) -> Any:
@@ -113,7 +114,7 @@ def test_every_drawing_shows_the_weights_of_its_moment(tmp_path: Path, jit_compi
     model = compiled(network(), jit_compile=jit_compile, steps_per_execution=2)
     data = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(8)
     watcher = AtEpochs(lambda model, step: weights.update({step: model.get_weights()}))
-    callback = deconvviz.ReconstructionCallback(PIXELS, log_dir=tmp_path)
+    callback = deconvviz.ReconstructionCallback(RAW, log_dir=tmp_path)
     settings = {"x": data, "y": None, "batch_size": None, "shuffle": False}
     fit(model, watcher, callback, epochs=2, validation_data=data, **settings)
 
@@ -158,7 +159,7 @@ def test_a_table_of_ones_own_is_not_called_by_anothers_name(tmp_path: Path) -> N
 def test_a_layer_without_a_rule_goes_by_its_gradient_only_when_asked_and_named(
     tmp_path: Path,
 ) -> None:
-    callback = deconvviz.ReconstructionCallback(PIXELS, log_dir=tmp_path, nonlinear="gradient")
+    callback = deconvviz.ReconstructionCallback(RAW, log_dir=tmp_path, nonlinear="gradient")
     fit(compiled(network(L.LeakyReLU(name="leaky"))), callback)
     rules = description(tmp_path).split(". ")[1]
     assert rules.startswith("Rules: deconvnet")
@@ -249,12 +250,12 @@ def test_nothing_of_the_model_is_changed(tmp_path: Path) -> None:
 
     model = compiled(network())
     before = looked_at()
-    fit(model, deconvviz.ReconstructionCallback(PIXELS, log_dir=tmp_path))
+    fit(model, deconvviz.ReconstructionCallback(RAW, log_dir=tmp_path))
     assert looked_at() == before
 
 
 def test_a_drawing_comes_every_so_many_epochs_and_after_the_last(tmp_path: Path) -> None:
-    callback = deconvviz.ReconstructionCallback(PIXELS, log_dir=tmp_path, every=2)
+    callback = deconvviz.ReconstructionCallback(RAW, log_dir=tmp_path, every=2)
     fit(compiled(network()), callback, epochs=6, initial_epoch=1)
     assert steps(tmp_path) == [1, 2, 4, 6]
     assert steps(tmp_path, "scale/pool2") == [1, 2, 4, 6]
@@ -263,7 +264,7 @@ def test_a_drawing_comes_every_so_many_epochs_and_after_the_last(tmp_path: Path)
 def test_an_odd_last_epoch_is_drawn_too(tmp_path: Path) -> None:
     fit(
         compiled(network()),
-        deconvviz.ReconstructionCallback(PIXELS, log_dir=tmp_path, every=2),
+        deconvviz.ReconstructionCallback(RAW, log_dir=tmp_path, every=2),
         epochs=3,
     )
     assert steps(tmp_path) == [0, 2, 3]
@@ -272,7 +273,7 @@ def test_an_odd_last_epoch_is_drawn_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("same", [True, False], ids=["same callback", "new callback"])
 def test_in_a_second_fit_steps_go_on_rising(tmp_path: Path, same: bool) -> None:
     def callback() -> Any:
-        return deconvviz.ReconstructionCallback(PIXELS, log_dir=tmp_path)
+        return deconvviz.ReconstructionCallback(RAW, log_dir=tmp_path)
 
     model, first = compiled(network()), callback()
     fit(model, first, epochs=2)
@@ -282,14 +283,14 @@ def test_in_a_second_fit_steps_go_on_rising(tmp_path: Path, same: bool) -> None:
 
 def test_a_second_fit_that_counts_anew_does_not_go_back(tmp_path: Path) -> None:
     model = compiled(network())
-    callback = deconvviz.ReconstructionCallback(PIXELS, log_dir=tmp_path, every=2)
+    callback = deconvviz.ReconstructionCallback(RAW, log_dir=tmp_path, every=2)
     fit(model, callback, epochs=3)
     fit(model, callback, epochs=2)
     assert steps(tmp_path) == [0, 2, 3, 4, 5]
 
 
 def test_another_model_begins_at_its_own_epoch_and_replaces_the_first(tmp_path: Path) -> None:
-    callback = deconvviz.ReconstructionCallback(PIXELS, log_dir=tmp_path)
+    callback = deconvviz.ReconstructionCallback(RAW, log_dir=tmp_path)
     fit(compiled(network()), callback, epochs=2)
     fit(compiled(network()), callback, epochs=1)
     assert steps(tmp_path) == [0, 1]
@@ -298,7 +299,7 @@ def test_another_model_begins_at_its_own_epoch_and_replaces_the_first(tmp_path: 
 def test_what_another_callback_restores_is_what_is_drawn_first(tmp_path: Path) -> None:
     def run(epochs: int, folder: Path) -> None:
         backup = keras.callbacks.BackupAndRestore(tmp_path / "backup", delete_checkpoint=False)
-        callback = deconvviz.ReconstructionCallback(PIXELS, log_dir=folder)
+        callback = deconvviz.ReconstructionCallback(RAW, log_dir=folder)
         fit(compiled(network()), callback, backup, epochs=epochs)
 
     run(2, tmp_path / "first")
@@ -317,7 +318,7 @@ def raise_after(epochs: int) -> AtEpochs:
 
 def test_an_interrupted_fit_keeps_what_it_drew_and_can_go_on(tmp_path: Path) -> None:
     model = compiled(network())
-    callback = deconvviz.ReconstructionCallback(PIXELS, log_dir=tmp_path)
+    callback = deconvviz.ReconstructionCallback(RAW, log_dir=tmp_path)
     with pytest.raises(KeyboardInterrupt):
         fit(model, callback, raise_after(2), epochs=5)
     assert steps(tmp_path) == [0, 1, 2]
@@ -336,13 +337,13 @@ def open_event_files() -> list[str]:
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to see open files")
 def test_no_event_file_stays_open_whether_fit_ends_or_is_interrupted(tmp_path: Path) -> None:
     def interrupted() -> None:
-        callback = deconvviz.ReconstructionCallback(PIXELS, log_dir=tmp_path)
+        callback = deconvviz.ReconstructionCallback(RAW, log_dir=tmp_path)
         try:
             fit(compiled(network()), callback, raise_after(1), epochs=2)
         except KeyboardInterrupt:
             assert len(open_event_files()) == 1
 
-    callback = deconvviz.ReconstructionCallback(PIXELS, log_dir=tmp_path)
+    callback = deconvviz.ReconstructionCallback(RAW, log_dir=tmp_path)
     fit(compiled(network()), callback)
     assert open_event_files() == []
     with warnings.catch_warnings():
@@ -360,7 +361,7 @@ def test_a_training_that_diverges_goes_on_without_pictures_until_it_recovers(
         model.set_weights([w * np.nan for w in sound[0]] if step in (2, 3) else sound[0])
 
     sound: list[list[Array]] = []
-    callback = deconvviz.ReconstructionCallback(PIXELS, log_dir=tmp_path)
+    callback = deconvviz.ReconstructionCallback(RAW, log_dir=tmp_path)
     with pytest.warns(UserWarning, match=r"No picture after 2 epochs.*'conv1'") as told:
         fit(compiled(network()), AtEpochs(diverge), callback, epochs=5)
     assert len(told) == 1
@@ -384,7 +385,7 @@ def test_an_event_file_that_fails_once_ends_neither_the_training_nor_the_picture
     with pytest.warns(UserWarning, match=r"No picture after 1 epochs.*The disk is full"):
         fit(
             compiled(network()),
-            deconvviz.ReconstructionCallback(PIXELS, log_dir=tmp_path),
+            deconvviz.ReconstructionCallback(RAW, log_dir=tmp_path),
             epochs=3,
         )
     assert steps(tmp_path) == [0, 2, 3]
@@ -392,7 +393,7 @@ def test_an_event_file_that_fails_once_ends_neither_the_training_nor_the_picture
 
 def test_mixed_precision_is_drawn_as_the_network_computes(tmp_path: Path) -> None:
     model = compiled(network(dtype="mixed_float16"))
-    fit(model, deconvviz.ReconstructionCallback(PIXELS, log_dir=tmp_path))
+    fit(model, deconvviz.ReconstructionCallback(RAW, log_dir=tmp_path))
     maps = deconvviz.Deconvnet(model).reconstruct(PIXELS.astype(np.float32), ["pool1", "pool2"])
     right = deconvnet_rows(PIXELS, list(maps.values()), ("pool1", "pool2")).pixels
     np.testing.assert_array_equal(pictures(tmp_path)[1], right)
@@ -443,14 +444,14 @@ np.save(sys.argv[3], net.reconstruct(np.load(sys.argv[1]), "pool1"))
 
 def test_under_a_mirrored_strategy_the_pictures_are_those_of_the_weights(tmp_path: Path) -> None:
     images, saved = tmp_path / "images.npy", tmp_path / "maps.npy"
-    pixels = PIXELS[:, :8, :8]
+    pixels = RAW[:, :8, :8]
     np.save(images, pixels)
     result = subprocess.run(
         [sys.executable, "-c", MIRRORED, images, tmp_path, saved], capture_output=True, text=True
     )
     assert result.returncode == 0, result.stderr
     assert steps(tmp_path) == [0, 1]
-    right = deconvnet_rows(pixels, [np.load(saved)], ["pool1"]).pixels
+    right = deconvnet_rows(PIXELS[:, :8, :8], [np.load(saved)], ["pool1"]).pixels
     np.testing.assert_array_equal(pictures(tmp_path)[1], right)
 
 
@@ -460,7 +461,7 @@ def test_a_sequential_model_without_an_input_layer_is_drawn_once_it_is_built(
     model = compiled(
         keras.Sequential([L.Conv2D(4, 3, activation="relu"), L.MaxPooling2D(), L.Flatten()])
     )
-    callback = deconvviz.ReconstructionCallback(PIXELS, log_dir=tmp_path)
+    callback = deconvviz.ReconstructionCallback(RAW, log_dir=tmp_path)
     with pytest.raises(DeconvvizError, match="once their input shape is known: build it"):
         fit(model, callback)
     model.build((None, *SIZE, 3))
@@ -595,3 +596,27 @@ def test_what_does_not_fit_the_model_is_refused_before_the_first_step(
         fit(model, callback)
     assert int(model.optimizer.iterations) == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pixels_are_refused_before_the_first_step_unless_the_network_scales_them(
+    tmp_path: Path,
+) -> None:
+    callback = deconvviz.ReconstructionCallback(PIXELS, log_dir=tmp_path)
+    with pytest.raises(deconvviz.DataError, match="does not scale them itself"):
+        fit(compiled(network()), callback)
+    scaling = keras.Sequential([keras.Input((*SIZE, 3)), L.Rescaling(1 / 255), network()])
+    pool = scaling.layers[-1].get_layer("pool2")
+    fit(compiled(scaling), deconvviz.ReconstructionCallback(PIXELS, pool, log_dir=tmp_path / "s"))
+    assert len(pictures(tmp_path / "s")) == 2
+
+
+@pytest.mark.parametrize("labels", [False, True])
+def test_single_images_of_a_data_set_are_refused_in_words(labels: bool) -> None:
+    arrays = (IMAGES, LABELS) if labels else IMAGES
+    with pytest.raises(deconvviz.DataError, match=r"put them into batches: dataset.batch\(8\)"):
+        deconvviz.ReconstructionCallback(tf.data.Dataset.from_tensor_slices(arrays))
+
+
+def test_a_data_set_as_tfds_gives_it_is_taken() -> None:
+    batches = tf.data.Dataset.from_tensor_slices({"image": IMAGES, "label": LABELS}).batch(5)
+    np.testing.assert_array_equal(take_images(batches).image, IMAGES[:8])
