@@ -80,7 +80,7 @@ def require_scaled(
         if pixels and "float" in str(tensor.dtype) and not scales_itself(graph, slot):
             raise DataError(
                 f"The images are pixels, {image.dtype}, and the network does not scale them "
-                "itself. Scale them as in its training, as deconvviz.data.Preprocess('unit')"
-                "(images) does; if it was trained on 0 to 255 as they are, give "
+                "itself. Scale them as in its training, as Preprocess('unit')(images) of "
+                "deconvviz.data does; if it was trained on 0 to 255 as they are, give "
                 "images.astype('float32')."
             )

@@ -15,6 +15,7 @@ import pytest
 
 import deconvviz
 from deconvviz import Deconvnet
+from deconvviz.data import Preprocess
 
 Array = np.ndarray
 RULES = ("deconvnet", "guided", "gradient", "classic")
@@ -87,9 +88,9 @@ def test_pixels_that_the_network_does_not_scale_are_refused_with_two_ways_out(ki
     net = Deconvnet(chain())
     with pytest.raises(deconvviz.DataError, match="does not scale them itself") as refused:
         net.reconstruct(PIXELS.astype(kind), "conv")
-    assert "deconvviz.data.Preprocess('unit')(images)" in str(refused.value)
+    assert "Preprocess('unit')(images) of deconvviz.data" in str(refused.value)
     assert "images.astype('float32')" in str(refused.value)
-    net.reconstruct(deconvviz.data.Preprocess("unit")(PIXELS), "conv")
+    net.reconstruct(Preprocess("unit")(PIXELS), "conv")
     net.reconstruct(PIXELS.astype("float32"), "conv")
 
 
@@ -243,7 +244,7 @@ def test_a_quantized_layer_is_named_and_not_its_activation() -> None:
     model = keras.Sequential(
         [keras.Input((4, 4, 3)), layers.Flatten(), layers.Dense(5, activation="relu", name="few")]
     )
-    model.quantize("int8")
+    model.get_layer("few").quantize("int8")
     net = Deconvnet(model)
     with pytest.raises(deconvviz.UnsupportedLayerError, match="'few', Dense quantized to int8"):
         net.require("few")
@@ -269,7 +270,7 @@ def test_one_unit_with_no_pool_below_it_brings_the_warning_once(start: Any, zoo:
     net = Deconvnet(member.model)
     with pytest.warns(UserWarning, match="does not depend on the image") as caught:
         net.reconstruct(member.images, "conv3", **start)
-    assert len(caught) == 1
+    assert sum("does not depend on the image" in str(one.message) for one in caught) == 1
 
 
 def test_one_unit_of_a_layer_without_axes_brings_the_warning() -> None:
@@ -284,12 +285,14 @@ def test_rules_that_look_at_the_image_bring_no_warning(rules: str, zoo: Any, net
     member = zoo("no_pool")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", deconvviz.EmptyReconstructionWarning)
         net_for(member.model, rules).reconstruct(member.images, "conv3", feature=1, at=(1, 1))
 
 
 def test_a_pool_on_the_way_and_a_whole_map_bring_no_warning(zoo: Any, net_for: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", deconvviz.EmptyReconstructionWarning)
         member = zoo("classic")
         net_for(member.model, "deconvnet").reconstruct(member.images, "pool2", feature=1, at=(1, 1))
         member = zoo("no_pool")
