@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import IO
 
 from deconvviz.backend import require_importable
@@ -27,18 +27,17 @@ def import_tensorflow(verbose: bool = False) -> None:
         verbose: let the messages through.
     """
     require_importable()
-    if "tensorflow" in sys.modules and "keras" in sys.modules:
-        _first_op()
-        return
     # Later chatter, such as that of TFRecord readers, heeds this; warnings still come through.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-    words = _STOPPED if os.isatty(2) else _STOPPED[_STOPPED.index(b"S") :]
-    with ends_at_once(words), os.fdopen(os.dup(2), "w") as screen, working(_LOADING, screen):
-        if verbose:
-            _first_op()
-            return
-        with _kept_off_the_screen(screen):
-            _first_op()
+    with ExitStack() as around:
+        screen = around.enter_context(os.fdopen(os.dup(2), "w"))
+        if not {"tensorflow", "keras"} <= sys.modules.keys():
+            words = _STOPPED if os.isatty(2) else _STOPPED[_STOPPED.index(b"S") :]
+            around.enter_context(ends_at_once(words))
+            around.enter_context(working(_LOADING, screen))
+        if not verbose:
+            around.enter_context(_kept_off_the_screen(screen))
+        _first_op()
 
 
 @contextmanager

@@ -19,7 +19,7 @@ def test_a_run_gets_a_figure_a_table_and_a_paragraph(trained: Path) -> None:
     assert ended.exit_code == 0, ended.output
     folder = trained / "sanity" / "folder-test-deconvnet-pool2-first3-draws1"
     record = json.loads((folder / "sanity.json").read_text())
-    assert ended.output.startswith(record["verdict"])
+    assert ended.stdout.startswith(record["verdict"])
     assert record["verdict"] in (folder / "sanity.md").read_text()
     assert str(folder / "sanity.png") in ended.output
     assert record["rules"] == ["deconvnet", "gradient"]

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from deconvviz.data import Preprocess
 from deconvviz.data.scalings import KINDS
-from deconvviz.errors import DataError
+from deconvviz.errors import DataError, DeconvvizError
 
 # Constants of one's own: one a channel, one for all, mixed, and at the ends of what is taken.
 OWN = (
@@ -246,5 +246,5 @@ def test_constants_that_cannot_be_read_are_refused_at_once() -> None:
 
 
 def test_a_negative_crop_is_refused() -> None:
-    with pytest.raises(DataError, match="crop takes a whole number, 0 or more; received -1"):
+    with pytest.raises(DeconvvizError, match="crop takes a whole number, 0 or more; received -1"):
         Preprocess("raw", -1)

@@ -174,5 +174,5 @@ def test_what_cannot_be_compared_is_refused(net: Deconvnet) -> None:
     part = {"nose": everywhere((0, 0, 2, 2), 2)}
     with pytest.raises(DeconvvizError, match="nowhere"):
         correspond(net, images(2), part, ["nowhere"])
-    with pytest.raises(DeconvvizError, match="0 repetitions"):
+    with pytest.raises(DeconvvizError, match="repetitions takes a whole number, 1 or more"):
         correspond(net, images(2), part, ["same"], repetitions=0)

@@ -177,8 +177,8 @@ def test_what_cannot_be_looked_through_is_refused_in_words(mirror: Any, tied: np
         ((tied, tied[:3]), "maps", 9, r"same number"),
         (broken, "maps", 9, "not finite"),
         (tied, "mops", 9, "maps"),
-        (tied, "maps", 0, "k = 0"),
-        (tied, (), 9, "0 layers"),
+        (tied, "maps", 0, "k takes a whole number, 1 or more; received 0"),
+        (tied, (), 9, "No layer is named"),
     ):
         with pytest.raises(DeconvvizError, match=words):
             strongest_activations(mirror, images, layer, k)

@@ -55,7 +55,8 @@ def ends(value: Any) -> Any:
     return open_file
 
 
-def test_only_words_count_as_a_refusal() -> None:
+def test_only_words_count_as_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opened, "_MEMORY", 2**60)  # other tests of this process have had much
     path = Path("a")
     assert opened._try(ends(None), path) == ("opened", "")
     assert opened._try(ends(DataError("The file is\nno file.")), path) == ("refused", "")
